@@ -1,0 +1,5 @@
+"""`python -m avnir` is `avnir`."""
+
+from avnir.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Graphs, the operations of each level, their verifier, text form, and slow interpreters."""

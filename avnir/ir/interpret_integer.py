@@ -1,0 +1,89 @@
+"""The definition of an integer graph: the chip, one step at a time, nothing clever.
+
+Every node works in every chip step, as on the chip. A connection hands on what it computed
+`1 + delay` steps ago. A neuron layer of latency L is set to zero before chip step L (counted from 0),
+when the window's first spikes reach it; what an early bias did before that never counts. The trace
+then holds chip steps L to L + T - 1 of each layer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+import numpy as np
+
+from avnir.errors import DataError
+from avnir.ir.graph import Graph, Node
+from avnir.ir.latency import latencies
+from avnir.ir.operation import Array
+from avnir.trace import Trace, checked_inputs
+
+
+def interpret_integer(graph: Graph, inputs: Mapping[str, Array], states: bool = False) -> Trace:
+    """Run the graph over `inputs`, each integers `[T, B, *shape]`; spikes of every layer, all outputs.
+
+    With `states`, registers `u` and `v` after each step are kept too, int32. Edges that are not
+    balanced are run as they are: their spikes come early, as they would on the chip. Raises DataError
+    where an input does not fit.
+    """
+    if graph.level != "integer":
+        raise DataError(f"the integer interpreter was given a graph of the {graph.level} level")
+    arrays = checked_inputs(graph, inputs)
+    steps, batch = next(iter(arrays.values())).shape[:2]
+    late = latencies(graph)
+    chip = _Chip(graph, batch)
+    spikes = {n.name: np.zeros((steps, batch, *graph.shapes[n.name]), np.uint8) for n in graph.neurons}
+    outputs = {n.name: np.zeros((steps, batch, *graph.shapes[n.name]), np.uint8) for n in graph.outputs}
+    registers = {
+        n.name: {r: np.zeros((steps, batch, *graph.shapes[n.name]), np.int32) for r in ("u", "v")}
+        for n in graph.neurons
+        if states
+    }
+    for now in range(steps + max(late.values())):
+        for node in graph.neurons:
+            if now == late[node.name]:
+                chip.memory[node.name].clear()
+        shown = {
+            name: array[now] if now < steps else np.zeros_like(array[0]) for name, array in arrays.items()
+        }
+        values = chip.step(shown)
+        for node in graph:
+            t = now - late[node.name]
+            if not 0 <= t < steps:
+                continue
+            for record in (spikes, outputs):
+                if node.name in record:
+                    record[node.name][t] = values[node.name]
+            for register, kept in registers.get(node.name, {}).items():
+                kept[t] = chip.memory[node.name][register]
+    return Trace(spikes=spikes, outputs=outputs, states=registers)
+
+
+class _Chip:
+    """All states of the network between two steps."""
+
+    def __init__(self, graph: Graph, batch: int) -> None:
+        self.graph = graph
+        self.memory: dict[str, dict[str, Array]] = {node.name: {} for node in graph}
+        self.on_the_way = {n.name: self._silence(n, batch) for n in graph if n.op.connection}  # type: ignore[attr-defined]
+
+    def _silence(self, node: Node, batch: int) -> deque[Array]:
+        empty = np.zeros((batch, *self.graph.shapes[node.name]), np.int64)
+        return deque([empty] * (1 + node.op.delay))  # type: ignore[attr-defined]
+
+    def step(self, shown: Mapping[str, Array]) -> dict[str, Array]:
+        """One chip step; `shown` are the inputs of this step, `[B, *shape]`."""
+        values: dict[str, Array] = {}
+        for node in self.graph:
+            if not node.inputs:
+                values[node.name] = shown[node.name].astype(np.int64)
+                continue
+            x = sum(values[name] for name in node.inputs)
+            result = node.op.step(x, self.memory[node.name])  # type: ignore[attr-defined]
+            if node.op.connection:  # type: ignore[attr-defined]
+                queue = self.on_the_way[node.name]
+                queue.append(result)
+                result = queue.popleft()
+            values[node.name] = result
+        return values

@@ -1,0 +1,164 @@
+"""What is deployed: a balanced integer graph, the target it was made for, and where it came from.
+
+A program is a folder with `program.json` (structure, readable, schema in `program.schema.json`) and
+`arrays.npz` (integers, no pickle). The same program gives the same bytes, and reads back equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avnir.errors import AvnirError, ProgramError
+from avnir.files import atomic_folder
+from avnir.ir import integer
+from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.latency import latencies, slack
+from avnir.ir.operation import Array, digest
+
+FORMAT = "avnir-program-1"
+STRUCTURE = "program.json"
+ARRAYS = "arrays.npz"
+MAX_BYTES = 4 << 30
+"""Arrays above this many bytes in total are refused before they are read."""
+
+OPERATIONS: Mapping[str, type[integer.IntegerOperation]] = {
+    op.__name__: op for op in (integer.Input, integer.Output, integer.Dense, integer.Conv, integer.Lif)
+}
+
+
+_DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    AvnirError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged or foreign file can raise."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """Integers for one target; `provenance` says what made it: versions, options, digests."""
+
+    graph: Graph
+    target: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.graph.level != "integer":
+            raise ProgramError(f"a program needs an integer graph, not one of the {self.graph.level} level")
+        early = {edge: steps for edge, steps in slack(self.graph).items() if steps}
+        if early:
+            listed = ", ".join(f"{a} to {b} by {steps}" for (a, b), steps in early.items())
+            raise ProgramError(f"spikes come early and need delays (pass balance_delays): {listed}")
+
+    @property
+    def latency(self) -> int:
+        """Chip steps from the first input to the first output."""
+        return max(latencies(self.graph).values())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the structure, array digests included: equal programs, equal digest."""
+        return hashlib.sha256(_json(self._record()).encode()).hexdigest()
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "target": self.target,
+            "dt": self.graph.dt,
+            "nodes": [_node_record(node) for node in self.graph],
+            "provenance": dict(self.provenance),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the folder, whole or not at all; an earlier program of that name is replaced."""
+        with atomic_folder(folder, STRUCTURE) as made:
+            self.write_into(made)
+
+    def write_into(self, folder: Path) -> None:
+        """Write the two files into an existing folder."""
+        text = _json({**self._record(), "digest": self.digest})
+        (folder / STRUCTURE).write_text(text, encoding="utf-8")
+        arrays = {
+            digest(a): a for node in self.graph for _, a in node.op.items() if isinstance(a, np.ndarray)
+        }
+        with (folder / ARRAYS).open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **dict(sorted(arrays.items())))
+
+    @classmethod
+    def load(cls, folder: Path) -> Program:
+        """Read a folder that `save` wrote, checking formats, digests and every range.
+
+        Raises ProgramError where a file is missing, damaged, foreign or breaks a rule.
+        """
+        try:
+            record = json.loads((folder / STRUCTURE).read_text(encoding="utf-8"))
+            if not isinstance(record, dict) or record.get("format") != FORMAT:
+                raise ProgramError(f"{folder} is not a program of format {FORMAT}; export it again")
+            written = record.pop("digest")
+            arrays = _read_arrays(folder / ARRAYS)
+            nodes = tuple(_node(entry, arrays) for entry in record["nodes"])
+            graph = verified(Graph("integer", nodes, float(record["dt"])))
+            program = cls(graph, str(record["target"]), dict(record["provenance"]))
+            if program.digest != written:
+                raise ProgramError(f"{folder / STRUCTURE} was changed after it was written; export it again")
+            return program
+        except ProgramError:
+            raise
+        except _DAMAGE as error:
+            what = f"{type(error).__name__}: {error}"
+            raise ProgramError(f"{folder} cannot be read as a program ({what}); export it again") from error
+
+
+def _json(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _node_record(node: Node) -> dict[str, Any]:
+    values = {k: {"array": digest(v)} if isinstance(v, np.ndarray) else v for k, v in node.op.items()}
+    return {
+        "name": node.name,
+        "op": node.op.kind,
+        "inputs": list(node.inputs),
+        "source": node.source,
+        "values": values,
+    }
+
+
+def _node(entry: Mapping[str, Any], arrays: Mapping[str, Array]) -> Node:
+    values = {key: _value(value, arrays) for key, value in entry["values"].items()}
+    op = OPERATIONS[entry["op"]](**values)
+    return Node(str(entry["name"]), op, tuple(map(str, entry["inputs"])), str(entry["source"]))
+
+
+def _value(value: Any, arrays: Mapping[str, Array]) -> Any:
+    if isinstance(value, dict):
+        return arrays[value["array"]]
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _read_arrays(path: Path) -> dict[str, Array]:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_BYTES:
+            raise ProgramError(f"{path} holds {size} bytes of arrays, more than the limit of {MAX_BYTES}")
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    for name, array in arrays.items():
+        if digest(array) != name:
+            raise ProgramError(f"{path}: array {name[:12]} was changed after it was written; export it again")
+    return arrays

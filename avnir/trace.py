@@ -1,0 +1,109 @@
+"""What a run leaves: the spikes of every layer, the outputs, and, where asked for, the states.
+
+Every trace is on the model's own time base: entry t of a layer belongs to the input of step t,
+whatever the backend's latency was. So two traces are compared entry by entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from avnir.errors import DataError
+from avnir.files import atomic_path
+from avnir.ir.graph import Graph, Node
+from avnir.ir.operation import Array
+
+FORMAT = "avnir-trace-1"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """`spikes[layer]` uint8 `[T, B, *shape]`; `outputs[name]` `[T, B, *shape]`; `states[layer][register]`."""
+
+    spikes: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+    states: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+
+    def decisions(self, output: str | None = None) -> Array:
+        """The class with the most spikes over the window, `[B]`; the lowest of equals.
+
+        `output` names one of several outputs; the first by default.
+        """
+        counts = self.outputs[output or next(iter(self.outputs))].sum(axis=0)
+        return np.asarray(counts.reshape(len(counts), -1).argmax(axis=1))
+
+    def save(self, path: Path) -> None:
+        """Write an `.npz` without pickle; the same trace gives the same bytes."""
+        arrays: dict[str, Array] = {"format": np.array(FORMAT)}
+        arrays |= {f"spikes/{name}": array for name, array in self.spikes.items()}
+        arrays |= {f"outputs/{name}": array for name, array in self.outputs.items()}
+        arrays |= {f"states/{n}/{r}": a for n, registers in self.states.items() for r, a in registers.items()}
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Trace:
+        """Read what `save` wrote (DataError where the file is missing, damaged or foreign)."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{path} cannot be read as a trace ({error}); record it again") from error
+        if str(arrays.pop("format", "")) != FORMAT:
+            raise DataError(f"{path} is not a trace of format {FORMAT}; record it again with this version")
+        groups: dict[str, dict[str, Array]] = {"spikes": {}, "outputs": {}, "states": {}}
+        for key, array in arrays.items():
+            group, _, rest = key.partition("/")
+            groups.setdefault(group, {})[rest] = array
+        states: dict[str, dict[str, Array]] = {}
+        for key, array in groups["states"].items():
+            layer, _, register = key.partition("/")
+            states.setdefault(layer, {})[register] = array
+        return cls(groups["spikes"], groups["outputs"], states)
+
+
+def checked_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """The inputs as plain arrays `[T, B, *shape]`, in the graph's order, after every check.
+
+    Raises DataError with everything that is wrong: missing or surplus names, shapes, windows of
+    different length or batch, and values outside what the input was declared to carry.
+    """
+    wanted = {node.name: node for node in graph.inputs}
+    arrays = {name: np.asarray(array) for name, array in inputs.items()}
+    problems = [f"input {name!r} is missing" for name in wanted.keys() - arrays.keys()]
+    problems += [f"there is no input {name!r}" for name in arrays.keys() - wanted.keys()]
+    for name, node in wanted.items():
+        if name in arrays:
+            problems += _array_problems(node, arrays[name])
+    heads = {arrays[name].shape[:2] for name in wanted if name in arrays}
+    if len(heads) > 1:
+        problems.append(f"the inputs have different [T, B]: {', '.join(map(str, sorted(heads)))}")
+    if problems:
+        names = ", ".join(
+            f"{n.name} [T, B, {', '.join(map(str, graph.shapes[n.name]))}]" for n in graph.inputs
+        )
+        listed = "\n".join(f"  - {problem}" for problem in sorted(problems))
+        raise DataError(f"the inputs do not fit the network, which takes {names}:\n{listed}")
+    return {name: arrays[name] for name in wanted}
+
+
+def _array_problems(node: Node, array: Array) -> list[str]:
+    name, shape = node.name, node.op.output_shape(())
+    if array.dtype.kind not in "fiub":
+        return [f"input {name!r} has dtype {array.dtype}, but must be numbers"]
+    if array.ndim != 2 + len(shape) or array.shape[2:] != shape or 0 in array.shape:
+        return [f"input {name!r} has shape {array.shape}, but must be [T, B, {', '.join(map(str, shape))}]"]
+    if not np.all(np.isfinite(array)):
+        return [f"input {name!r} has values that are not finite"]
+    bits = node.op.message_bits  # type: ignore[attr-defined]
+    if bits is None:
+        return []
+    low, high = (0, 1) if bits == 0 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    if np.any(array != np.round(array)) or array.min() < low or array.max() > high:
+        what = "spikes (0 or 1)" if bits == 0 else f"integers in [{low}, {high}]"
+        return [f"input {name!r} has values in [{array.min()}, {array.max()}], but must be {what}"]
+    return []
