@@ -1,0 +1,1 @@
+"""What a program costs: whether it fits, synaptic operations, latency, energy."""

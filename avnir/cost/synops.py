@@ -1,0 +1,58 @@
+"""Synaptic operations of a run, in each convention by its name, from one trace.
+
+The conventions disagree by construction, so a number without its convention means nothing:
+
+- `stored`: stored synapses reached by a spike, weights of zero included, window borders exact; what
+  the chip's own counter sees
+- `nonzero`: the same without weights of zero; NeuroBench's effective accumulates (Yik et al.,
+  "The neurobench framework", Nature Communications 16, 1545, 2025)
+- `fan_out`: spikes times the layer's average number of synapses per source neuron; the common estimate
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from avnir.ir.operation import Array
+from avnir.program import Program
+from avnir.trace import Trace
+
+CONVENTIONS = ("stored", "nonzero", "fan_out")
+
+
+@dataclass(frozen=True)
+class SynapticOperations:
+    """Operations per sample (one window), by connection and convention, means over the batch."""
+
+    by_connection: Mapping[str, Mapping[str, float]]
+    samples: int
+
+    @property
+    def total(self) -> Mapping[str, float]:
+        """The sum over all connections, by convention."""
+        return {c: sum(counts[c] for counts in self.by_connection.values()) for c in CONVENTIONS}
+
+
+def count(program: Program, inputs: Mapping[str, Array], trace: Trace) -> SynapticOperations:
+    """Count over a run of `program`; `inputs` `[T, B, *shape]` as they were shown."""
+    graph = program.graph
+    samples = next(iter(trace.outputs.values())).shape[1]
+    found: dict[str, Mapping[str, float]] = {}
+    for node in graph.select(lambda op: op.connection):  # type: ignore[attr-defined]
+        source = node.inputs[0]
+        sent = trace.spikes[source] if source in trace.spikes else np.asarray(inputs[source]) != 0
+        shape = graph.shapes[source]
+        messages = sent.sum(axis=(0, 1), dtype=np.int64)
+        stored = node.op.fan_out(shape, nonzero=False)  # type: ignore[attr-defined]
+        nonzero = node.op.fan_out(shape, nonzero=True)  # type: ignore[attr-defined]
+        average = float(stored.sum()) / math.prod(shape)
+        found[node.name] = {
+            "stored": int((messages * stored).sum()) / samples,
+            "nonzero": int((messages * nonzero).sum()) / samples,
+            "fan_out": int(messages.sum()) * average / samples,
+        }
+    return SynapticOperations(found, samples)

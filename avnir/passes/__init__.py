@@ -1,0 +1,1 @@
+"""One pass per file; `avnir.compile` lists them in order."""

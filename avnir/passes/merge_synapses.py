@@ -1,0 +1,186 @@
+"""Merge everything between two spiking layers into one synapse per path.
+
+Between spikes and the next neuron the network is affine: convolutions, pooling, reshapes, scales and
+sums compose to  current = sum over paths (A_path s_source) + b.  Each path becomes one Linear or
+Conv2d without bias (`synapse_algebra`); the constant b, exact also where zero padding follows a
+bias, is what the affine part makes of silence, and moves into the neuron, one value per neuron. The
+neuron's gain moves into both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from avnir.errors import Finding, GraphError, UnsupportedError
+from avnir.ir.graph import Graph, Node
+from avnir.ir.operation import Array, Shape
+from avnir.ir.real import Flatten, Lif, Threshold
+from avnir.passes.note import Note
+from avnir.passes.synapse_algebra import Synapse, after, as_matrix, identity, made_shape, scaled
+
+MAX_PATHS = 256
+"""Paths into one layer; far more than any network in use has."""
+
+Path = tuple[str, tuple[Node, ...]]
+
+
+@dataclass(frozen=True)
+class MergeSynapses:
+    """The pass of this file: its result has one Linear or Conv2d, without bias, on the way from each
+    spiking layer or Input to each Lif (gain 1), with reshapes (Flatten) around it where shapes differ.
+    """
+
+    name: ClassVar[str] = "merge_synapses"
+
+    def __call__(self, graph: Graph) -> tuple[Graph, list[Note]]:
+        findings = [finding for out in graph.outputs for finding in _output_findings(graph, out)]
+        nodes = list(graph.inputs)
+        taken = set(graph.by_name)
+        notes: list[Note] = []
+        for node in graph.neurons:
+            try:
+                synapses, told = _synapses(graph, node, taken)
+            except GraphError as error:
+                findings.append(
+                    Finding(node.source or node.name, "its inputs have no form as synapses", str(error))
+                )
+                continue
+            taken |= {made.name for ways in synapses for made in ways}
+            nodes += [made for ways in synapses for made in ways]
+            nodes.append(
+                Node(node.name, _neuron(graph, node), tuple(w[-1].name for w in synapses), node.source)
+            )
+            notes += [Note(self.name, node.name, text) for text in told]
+        if findings:
+            raise UnsupportedError("these parts have no form as synapses and neurons", findings)
+        nodes += [Node(o.name, o.op, (_spiking_source(graph, o) or "",), o.source) for o in graph.outputs]
+        return graph.with_nodes(nodes), notes
+
+
+def _synapses(graph: Graph, node: Node, taken: Iterable[str]) -> tuple[list[list[Node]], list[str]]:
+    """For each path into `node`, the nodes that replace it, in order; and what to tell about it."""
+    paths = _paths(graph, node)
+    synapses = [_composed(graph, node, source, path) for source, path in paths]
+    sources = [graph.shapes[source] for source, _ in paths]
+    if len({made_shape(op, s) for op, s in zip(synapses, sources, strict=True)}) > 1:
+        synapses = [as_matrix(op, s) for op, s in zip(synapses, sources, strict=True)]
+    made: list[list[Node]] = []
+    notes: list[str] = []
+    names = set(taken)
+    for (source, path), synapse in zip(paths, synapses, strict=True):
+        name = _free_name(f"{source}__{node.name}", names)
+        place = path[-1].source if path else node.source
+        made.append(
+            _placed(Node(name, synapse, (source,), place), graph.shapes[source], graph.shapes[node.name])
+        )
+        names |= {part.name for part in made[-1]}
+        if len(path) > 1:
+            notes.append(f"{', '.join(step.name for step in path)} merged into one synapse from {source}")
+    return made, notes
+
+
+def _placed(node: Node, before: Shape, behind: Shape) -> list[Node]:
+    """The synapse between layers of these shapes, with the reshapes it needs."""
+    parts = [node]
+    if node.op.kind == "Linear" and len(before) != 1:
+        flat = Node(f"{node.name}_in", Flatten((math.prod(before),)), node.inputs, node.source)
+        parts = [flat, Node(node.name, node.op, (flat.name,), node.source)]
+        before = flat.op.output_shape(before)
+    if node.op.output_shape(before) != behind:
+        parts.append(Node(f"{node.name}_out", Flatten(behind), (node.name,), node.source))
+    return parts
+
+
+def _paths(graph: Graph, node: Node) -> list[Path]:
+    """Every way from a spiking layer or an input to `node`, with the operations on it in order."""
+    found: list[Path] = []
+    open_ends: list[Path] = [(name, ()) for name in reversed(node.inputs)]
+    while open_ends:
+        name, behind = open_ends.pop()
+        here = graph[name]
+        if here.op.spiking or not here.inputs:
+            found.append((name, behind))
+        else:
+            open_ends.extend((before, (here, *behind)) for before in reversed(here.inputs))
+        if len(found) + len(open_ends) > MAX_PATHS:
+            raise GraphError(f"more than {MAX_PATHS} paths of sums lead into it; add spiking layers between")
+    return found
+
+
+def _composed(graph: Graph, node: Node, source: str, path: tuple[Node, ...]) -> Synapse:
+    shape = graph.shapes[source]
+    synapse: Synapse | None = None
+    for index, step in enumerate(path):
+        before = graph.shapes[path[index - 1].name] if index else shape
+        synapse = after(step.op, synapse, shape, before)
+    return scaled(synapse or identity(shape), _lif(node).gain, shape, graph.shapes[node.name])
+
+
+def _lif(node: Node) -> Lif:
+    """The neuron as a Lif; a Threshold is one that forgets at once (beta 0, gain 1)."""
+    if isinstance(node.op, Threshold):
+        return Lif(beta=np.array(0.0), threshold=node.op.threshold, gain=np.array(1.0))
+    assert isinstance(node.op, Lif)
+    return node.op
+
+
+def _neuron(graph: Graph, node: Node) -> Lif:
+    lif = _lif(node)
+    bias = _silence(graph, node) * lif.gain
+    if lif.bias is not None:
+        bias = bias + lif.bias
+    return lif.replace(gain=np.array(1.0), bias=bias if np.any(bias) else None)
+
+
+def _silence(graph: Graph, node: Node) -> Array:
+    """What the affine part in front of `node` makes of no spikes at all, of the layer's shape."""
+    values: dict[str, Array] = {}
+
+    def value(name: str) -> Array:
+        here = graph[name]
+        if name not in values and (here.op.spiking or not here.inputs):
+            values[name] = np.zeros((1, *graph.shapes[name]))
+        elif name not in values:
+            values[name] = here.op.step(_sum(map(value, here.inputs)), {})  # type: ignore[attr-defined]
+        return values[name]
+
+    return _sum(map(value, node.inputs))[0]
+
+
+def _sum(arrays: Iterable[Array]) -> Array:
+    first, *rest = arrays
+    for array in rest:
+        first = first + array
+    return first
+
+
+def _free_name(wanted: str, taken: set[str]) -> str:
+    name, count = wanted, 2
+    while name in taken:
+        name, count = f"{wanted}_{count}", count + 1
+    return name
+
+
+def _output_findings(graph: Graph, out: Node) -> Iterator[Finding]:
+    if _spiking_source(graph, out) is None:
+        fed_by = " + ".join(f"{name} ({graph[name].op.kind})" for name in out.inputs)
+        yield Finding(
+            out.source or out.name,
+            f"the output is {fed_by}, not the spikes of one layer",
+            "End the network with a spiking neuron: only spikes leave a core.",
+        )
+
+
+def _spiking_source(graph: Graph, node: Node) -> str | None:
+    """The layer whose spikes, possibly reshaped, are what `node` sees."""
+    before = graph[node.inputs[0]]
+    if len(node.inputs) != 1 or not before.inputs:
+        return None
+    if before.op.spiking:
+        return before.name
+    return _spiking_source(graph, before) if before.op.kind == "Flatten" else None

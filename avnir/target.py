@@ -1,0 +1,94 @@
+"""A target: what a chip can hold and what its work costs, read from `hardware/targets/*.toml`.
+
+Every figure carries its source and a grade, so that nobody takes a guess for a measurement:
+measured (on silicon, published), published (the vendor's, pre-silicon or a brief), fitted (a model
+fitted to silicon), derived (computed from published artefacts), scaled (from another chip),
+convention (arithmetic only). A figure that was never published has no value, and says so.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from avnir.errors import TargetError
+
+Grade = Literal["measured", "published", "fitted", "derived", "scaled", "convention", "unknown"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limit(_Strict):
+    """A whole number that a program must not exceed."""
+
+    value: int = Field(ge=0)
+    grade: Grade
+    source: str = Field(min_length=1)
+
+
+class Cost(_Strict):
+    """A price; `value` None where it was never published."""
+
+    value: float | None = Field(default=None, ge=0)
+    unit: Literal["pJ", "ns", "mW"]
+    grade: Grade
+    source: str = Field(min_length=1)
+
+
+class Limits(_Strict):
+    """What one chip holds; the names are those of the limits in messages."""
+
+    cores: Limit
+    neurons_per_core: Limit
+    synaptic_words_per_core: Limit
+    weight_bits: Limit
+    threshold_bits: Limit
+    delay_steps: Limit
+    message_bits: Limit
+
+
+class Target(_Strict):
+    """One chip; `programmable` says whether neurons are microcode, so that every reset can be had."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    title: str
+    programmable: bool
+    limits: Limits
+    costs: Mapping[str, Cost]
+    notes: tuple[str, ...] = ()
+
+
+def names() -> tuple[str, ...]:
+    """The targets that come with avnir, sorted."""
+    return tuple(
+        sorted(f.name.removesuffix(".toml") for f in _folder().iterdir() if f.name.endswith(".toml"))
+    )
+
+
+def load(name: str) -> Target:
+    """The target called `name`; TargetError naming those known."""
+    if name not in names():
+        raise TargetError(f"there is no target {name!r}; known are {', '.join(names())}")
+    return parse((_folder() / f"{name}.toml").read_text(encoding="utf-8"), f"{name}.toml")
+
+
+def parse(text: str, origin: str) -> Target:
+    """A target from TOML text; TargetError naming every field that is wrong."""
+    try:
+        return Target.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise TargetError(f"{origin} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        wrong = "\n".join(f"  - {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise TargetError(f"{origin} does not describe a target:\n{wrong}") from error
+
+
+def _folder() -> Traversable:
+    return files("avnir") / "hardware" / "targets"

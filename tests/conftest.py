@@ -1,0 +1,19 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data sets: `AVNIR_DATA`, or `shared/data` beside the checkout."""
+    folder = Path(os.environ.get("AVNIR_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "mnist.npz").is_file():
+        pytest.skip(f"no real data in {folder}: set AVNIR_DATA to a folder with mnist.npz and fsdd.npz")
+    return folder

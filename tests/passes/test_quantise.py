@@ -1,0 +1,149 @@
+"""Integers: ranges, exactness where it is possible, no overflow, delays that balance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avnir import target
+from avnir.compile import compile_graph, run_passes, to_integers
+from avnir.errors import LimitError, UnsupportedError
+from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.interpret_integer import interpret_integer
+from avnir.ir.interpret_real import interpret_real
+from avnir.ir.latency import latencies, slack
+from avnir.ir.real import RESETS, Input, Lif, Linear, Output
+from avnir.passes.balance_delays import BalanceDelays
+from avnir.passes.merge_synapses import MergeSynapses
+from avnir.passes.quantise import CURRENT_LIMIT, Quantise
+from avnir.verify.compare import compare
+from tests.networks import audio_visual, spikes
+
+LOIHI2 = target.load("loihi2")
+
+
+def single(weight: np.ndarray, bits: int | None = 0, **neuron: object) -> Graph:
+    """Input, one Linear, one layer."""
+    parameters = {"beta": np.array(0.5), "threshold": np.array(1.0), "gain": np.array(1.0), **neuron}
+    nodes = (
+        Node("x", Input((weight.shape[1],), bits)),
+        Node("fc", Linear(weight), ("x",)),
+        Node("lif", Lif(**parameters), ("fc",)),  # type: ignore[arg-type]
+        Node("out", Output((len(weight),)), ("lif",)),
+    )
+    return verified(Graph("real", nodes))
+
+
+def quantised(graph: Graph, bits: int = 8) -> Graph:
+    return run_passes(graph, to_integers(LOIHI2, bits))[0]
+
+
+@pytest.mark.parametrize("reset", RESETS)
+def test_weights_on_a_lattice_are_exact_in_every_reset(reset: str) -> None:
+    """Multiples of 1/127, beta 1/2, threshold 1: nothing to round but the decay's last bits."""
+    rng = np.random.default_rng(1)
+    weight = rng.integers(-127, 128, (20, 30)) / 127.0
+    weight[0, 0] = 1.0
+    graph = single(weight, reset=reset)
+    integers = quantised(graph)
+    np.testing.assert_array_equal(integers["x__lif"].op.weight, np.rint(weight * 127).astype(np.int8))
+    assert integers["lif"].op.threshold == 127
+    assert integers["lif"].op.decay_v == 2048
+    inputs = spikes(graph, 2, steps=60, batch=8)
+    real, chip = interpret_real(graph, inputs), interpret_integer(integers, inputs)
+    assert compare(real, chip, ("real", "integer")).agreement > 0.999
+
+
+@pytest.mark.parametrize("bits", [2, 4, 6, 8])
+def test_weights_keep_their_width(bits: int) -> None:
+    weight = np.random.default_rng(2).normal(size=(10, 40))
+    found = quantised(single(weight), bits)["x__lif"].op
+    assert np.abs(found.weight).max() <= 2 ** (bits - 1) - 1
+    assert found.needs()["weight_bits"] <= bits
+
+
+def test_a_synapse_with_small_weights_uses_its_bits_too() -> None:
+    rng = np.random.default_rng(3)
+    big, small = rng.normal(size=(6, 10)), rng.normal(size=(6, 10)) / 20
+    nodes = (
+        Node("x", Input((10,))),
+        Node("y", Input((10,))),
+        Node("a", Linear(big), ("x",)),
+        Node("b", Linear(small), ("y",)),
+        Node("lif", Lif(np.array(0.9), np.array(1.0), np.array(1.0)), ("a", "b")),
+        Node("out", Output((6,)), ("lif",)),
+    )
+    integers = quantised(verified(Graph("real", nodes)))
+    x, y = integers["x__lif"].op, integers["y__lif"].op
+    assert np.abs(y.weight).max() > 63
+    assert np.abs(x.weight).max() > 63
+    assert y.exponent == 0
+    assert x.exponent >= 3
+
+
+def test_no_input_can_overflow_the_current() -> None:
+    graph = single(np.ones((2, 6000)))
+    integers = quantised(graph)
+    inputs = {"x": np.ones((3, 1, 6000), np.uint8)}
+    trace = interpret_integer(integers, inputs, states=True)
+    assert int(integers["x__lif"].op.worst_sum().max()) < CURRENT_LIMIT
+    assert (trace.states["lif"]["u"] > 0).all(), "a wrapped current would be negative"
+
+
+def test_graded_inputs_count_with_their_largest_message() -> None:
+    integers = quantised(single(np.ones((2, 100)), bits=9))
+    assert int(integers["x__lif"].op.worst_sum().max()) * 256 < CURRENT_LIMIT
+
+
+def test_real_inputs_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="carries real numbers"):
+        quantised(single(np.ones((2, 3)), bits=None))
+
+
+def test_extremes_stay_in_range() -> None:
+    """Zero weights, a huge bias, a huge threshold, beta 0 and 1."""
+    zero = quantised(single(np.zeros((2, 3))))
+    assert not zero["x__lif"].op.weight.any()
+    bias = single(np.ones((2, 3)), bias=np.array([1e6, -1e6]))
+    assert np.sign(quantised(bias)["lif"].op.bias_mantissa).tolist() == [1, -1]
+    assert quantised(single(np.ones((2, 3)), threshold=np.array(1e9)))["lif"].op.threshold <= 131071
+    assert quantised(single(np.ones((2, 3)), beta=np.array(0.0)))["lif"].op.decay_v == 4096
+    assert quantised(single(np.ones((2, 3)), beta=np.array(1.0)))["lif"].op.decay_v == 0
+
+
+def test_parameters_per_neuron_survive() -> None:
+    graph = single(np.eye(3), beta=np.array([0.0, 0.5, 1.0]), threshold=np.array([0.5, 1.0, 2.0]))
+    op = quantised(graph)["lif"].op
+    assert op.decay_v.tolist() == [4096, 2048, 0]
+    assert op.threshold.tolist() == [64, 127, 254]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_balancing_is_what_makes_the_chip_compute_the_network(seed: int) -> None:
+    """Balanced, the layer-wise sums meet; without it the same integers compute something else."""
+    graph = audio_visual(seed)
+    merged, _ = MergeSynapses()(compile_graph(graph, LOIHI2).nir_graph)
+    early, _ = Quantise()(merged)
+    balanced, notes = BalanceDelays()(early)
+    assert any(slack(early).values())
+    assert not any(slack(balanced).values())
+    assert notes
+    inputs = spikes(graph, seed)
+    aligned, wrong = interpret_integer(balanced, inputs), interpret_integer(early, inputs)
+    assert not np.array_equal(aligned.spikes["fused"], wrong.spikes["fused"])
+    np.testing.assert_array_equal(aligned.spikes["lif1"], wrong.spikes["lif1"])
+    late = latencies(balanced)
+    assert late["fused"] == 1 + max(late["lif4"], late["lif2"])
+
+
+def test_too_long_a_delay_is_refused() -> None:
+    graph, _ = Quantise()(MergeSynapses()(compile_graph(audio_visual(0), LOIHI2).nir_graph)[0])
+    with pytest.raises(LimitError, match="more than the limit of 1"):
+        BalanceDelays(max_delay=1)(graph)
+
+
+def test_loihi1_refuses_other_resets_naming_every_layer() -> None:
+    with pytest.raises(LimitError) as caught:
+        compile_graph(audio_visual(0, reset="subtract"), target.load("loihi1"))
+    assert len(caught.value.findings) == 6
+    compile_graph(audio_visual(0, reset="zero"), target.load("loihi1"))
