@@ -10,7 +10,7 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,8 @@ class Program:
     def __post_init__(self) -> None:
         if self.graph.level != "integer":
             raise ProgramError(f"a program needs an integer graph, not one of the {self.graph.level} level")
+        if wrong := list(_wiring_problems(self.graph)):
+            raise ProgramError("the chip has no such wiring:\n" + "\n".join(f"  - {line}" for line in wrong))
         early = {edge: steps for edge, steps in slack(self.graph).items() if steps}
         if early:
             listed = ", ".join(f"{a} to {b} by {steps}" for (a, b), steps in early.items())
@@ -93,11 +95,11 @@ class Program:
         """Write the two files into an existing folder."""
         text = _json({**self._record(), "digest": self.digest})
         (folder / STRUCTURE).write_text(text, encoding="utf-8")
-        arrays = {
+        arrays: dict[str, Any] = {
             digest(a): a for node in self.graph for _, a in node.op.items() if isinstance(a, np.ndarray)
         }
         with (folder / ARRAYS).open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **dict(sorted(arrays.items())))
+            np.savez_compressed(file, **dict(sorted(arrays.items())))
 
     @classmethod
     def load(cls, folder: Path) -> Program:
@@ -122,6 +124,19 @@ class Program:
         except _DAMAGE as error:
             what = f"{type(error).__name__}: {error}"
             raise ProgramError(f"{folder} cannot be read as a program ({what}); export it again") from error
+
+
+def _wiring_problems(graph: Graph) -> Iterator[str]:
+    """Spikes go into connections, connections into neurons, and one layer's spikes are an output."""
+    for node in graph:
+        fed_by = [graph[name].op for name in node.inputs]
+        connected = [getattr(op, "connection", False) for op in fed_by]
+        if node.op.spiking and not all(connected):
+            yield f"{node.name}: neurons are fed by connections only"
+        if not node.op.spiking and any(connected):
+            yield f"{node.name}: a connection feeds neurons only"
+        if node.op.kind == "Output" and not (len(fed_by) == 1 and fed_by[0].spiking):
+            yield f"{node.name}: an output shows the spikes of one layer"
 
 
 def _json(record: Mapping[str, Any]) -> str:

@@ -6,9 +6,10 @@ whatever the backend's latency was. So two traces are compared entry by entry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,14 +37,26 @@ class Trace:
         counts = self.outputs[output or next(iter(self.outputs))].sum(axis=0)
         return np.asarray(counts.reshape(len(counts), -1).argmax(axis=1))
 
+    def samples(self, chosen: Sequence[int]) -> Trace:
+        """The trace of some samples of the batch alone."""
+        index = list(chosen)
+        return Trace(
+            {name: array[:, index] for name, array in self.spikes.items()},
+            {name: array[:, index] for name, array in self.outputs.items()},
+            {
+                layer: {r: a[:, index] for r, a in registers.items()}
+                for layer, registers in self.states.items()
+            },
+        )
+
     def save(self, path: Path) -> None:
         """Write an `.npz` without pickle; the same trace gives the same bytes."""
-        arrays: dict[str, Array] = {"format": np.array(FORMAT)}
+        arrays: dict[str, Any] = {"format": np.array(FORMAT)}
         arrays |= {f"spikes/{name}": array for name, array in self.spikes.items()}
         arrays |= {f"outputs/{name}": array for name, array in self.outputs.items()}
         arrays |= {f"states/{n}/{r}": a for n, registers in self.states.items() for r, a in registers.items()}
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+            np.savez_compressed(file, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Trace:
@@ -97,13 +110,15 @@ def _array_problems(node: Node, array: Array) -> list[str]:
         return [f"input {name!r} has dtype {array.dtype}, but must be numbers"]
     if array.ndim != 2 + len(shape) or array.shape[2:] != shape or 0 in array.shape:
         return [f"input {name!r} has shape {array.shape}, but must be [T, B, {', '.join(map(str, shape))}]"]
-    if not np.all(np.isfinite(array)):
+    fractional = array.dtype.kind == "f"
+    if fractional and not np.all(np.isfinite(array)):
         return [f"input {name!r} has values that are not finite"]
     bits = node.op.message_bits  # type: ignore[attr-defined]
     if bits is None:
         return []
     low, high = (0, 1) if bits == 0 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    if np.any(array != np.round(array)) or array.min() < low or array.max() > high:
+    broken = fractional and bool(np.any(array != np.round(array)))
+    if broken or array.min() < low or array.max() > high:
         what = "spikes (0 or 1)" if bits == 0 else f"integers in [{low}, {high}]"
         return [f"input {name!r} has values in [{array.min()}, {array.max()}], but must be {what}"]
     return []

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Two processes whose threads spin while they wait slow each other many times over on few cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

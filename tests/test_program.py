@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import avnir
 from avnir import target
 from avnir.compile import compile_graph
 from avnir.errors import ProgramError
-from avnir.ir.graph import Graph
+from avnir.ir import integer
+from avnir.ir.graph import Graph, Node
 from avnir.program import ARRAYS, STRUCTURE, Program
 from tests.networks import audio_visual
 
@@ -58,6 +60,21 @@ def test_an_unbalanced_graph_is_no_program(program: Program) -> None:
         Program(program.graph.with_nodes(nodes), "loihi2")
     with pytest.raises(ProgramError, match="not one of the real level"):
         Program(Graph("real", audio_visual(0).nodes), "loihi2")
+
+
+def test_wiring_that_the_chip_lacks_is_no_program() -> None:
+    weight, one = np.ones((2, 2), np.int8), np.array(1, np.int32)
+    nodes = (
+        Node("x", integer.Input((2,))),
+        Node("a", integer.Dense(weight), ("x",)),
+        Node("b", integer.Dense(weight), ("a",)),
+        Node("lif", integer.Lif((2,), one, one, one, one), ("x",)),
+        Node("out", integer.Output((2,)), ("b",)),
+    )
+    with pytest.raises(ProgramError) as caught:
+        Program(Graph("integer", nodes), "loihi2")
+    for line in ("b: a connection feeds", "lif: neurons are fed", "out: an output shows"):
+        assert line in str(caught.value)
 
 
 def _edit(folder: Path, change: object) -> None:
@@ -128,3 +145,16 @@ def test_missing_and_foreign_folders(tmp_path: Path) -> None:
     (tmp_path / STRUCTURE).write_text("[]")
     with pytest.raises(ProgramError, match="not a program of format"):
         Program.load(tmp_path)
+
+
+def test_the_published_schema_describes_what_is_written(program: Program, tmp_path: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((Path(avnir.__file__).parent / "program.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    program.save(tmp_path / "p")
+    record = json.loads((tmp_path / "p" / STRUCTURE).read_text())
+    jsonschema.validate(record, schema)
+    assert set(schema["$defs"]) >= {node.op.kind for node in program.graph}
+    record["nodes"][2]["values"]["surplus"] = 1
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(record, schema)

@@ -57,7 +57,8 @@ def _findings(program: Program, target: Target, asked: Demand) -> Iterator[Findi
         for name, value in node.op.needs().items():  # type: ignore[attr-defined]
             limit: Limit = getattr(limits, name)
             if value > limit.value:
-                problem = f"{name.replace('_', ' ')}: {value}, more than the limit of {limit.value} ({limit.source})"
+                excess = f"{value}, more than the limit of {limit.value} ({limit.source})"
+                problem = f"{name.replace('_', ' ')}: {excess}"
                 yield Finding(place, problem, "Reduce it, or choose another target.")
     for node in program.graph.neurons:
         if not (node.op.native or target.programmable):  # type: ignore[attr-defined]

@@ -56,11 +56,11 @@ def correlate(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pa
     per_group = weight.shape[0] // groups
     grouped = padded.reshape(len(x), groups, -1, *padded.shape[2:])
     kernels = weight.reshape(groups, per_group, *weight.shape[1:])
-    total = np.zeros((len(x), groups, per_group, height, width), np.result_type(x, weight))
+    total = np.zeros((len(x), groups, per_group, height * width), np.result_type(x, weight))
     for i in range(kh):
         for j in range(kw):
             window = grouped[..., i * dh :: sh, j * dw :: sw][..., :height, :width]
-            total += np.einsum("bgchw,goc->bgohw", window, kernels[..., i, j], optimize=True)
+            total += kernels[..., i, j] @ window.reshape(*window.shape[:3], -1)
     return total.reshape(len(x), -1, height, width)
 
 
@@ -70,13 +70,13 @@ def correlate_adjoint(
     """The transpose of `correlate`: `[B, C_out, H', W']` to `[B, C_in, *size]`, so <y, Ax> = <A'y, x>."""
     (ph, pw), (sh, sw), (dh, dw) = padding, stride, dilation
     per_group = weight.shape[0] // groups
-    grouped = y.reshape(len(y), groups, per_group, *y.shape[2:])
+    flat = y.reshape(len(y), groups, per_group, -1)
     kernels = weight.reshape(groups, per_group, *weight.shape[1:])
     height, width = size[0] + 2 * ph, size[1] + 2 * pw
     total = np.zeros((len(y), groups, weight.shape[1], height, width), np.result_type(y, weight))
     for i in range(weight.shape[2]):
         for j in range(weight.shape[3]):
-            part = np.einsum("bgohw,goc->bgchw", grouped, kernels[..., i, j], optimize=True)
+            part = (kernels[..., i, j].swapaxes(1, 2) @ flat).reshape(*total.shape[:3], *y.shape[2:])
             rows = slice(i * dh, i * dh + sh * y.shape[2], sh)
             total[..., rows, j * dw : j * dw + sw * y.shape[3] : sw] += part
     return total.reshape(len(y), -1, height, width)[:, :, ph : ph + size[0], pw : pw + size[1]]

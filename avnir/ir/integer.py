@@ -224,7 +224,7 @@ class Lif(IntegerOperation):
                     f"Lif.{name} is {array.dtype}{array.shape}, but must be int32, 0-d or {self.shape}"
                 )
         require(fixed.CURRENT_DECAY.holds(self.decay_u), self, "decay_u", str(fixed.CURRENT_DECAY))
-        in_range = 0 <= self.decay_v.min() and self.decay_v.max() <= fixed.DECAY_ONE
+        in_range = self.decay_v.min() >= 0 and self.decay_v.max() <= fixed.DECAY_ONE
         require(bool(in_range), self, "decay_v", f"in [0, {fixed.DECAY_ONE}]")
         require(fixed.THRESHOLD.holds(self.threshold), self, "threshold", str(fixed.THRESHOLD))
         require(

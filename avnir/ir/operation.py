@@ -55,8 +55,8 @@ class Operation:
 
     def __post_init__(self) -> None:
         for field, value in self.items():
-            if isinstance(value, np.ndarray):
-                object.__setattr__(self, field, frozen(value))
+            if isinstance(value, np.ndarray | np.generic):
+                object.__setattr__(self, field, frozen(np.asarray(value)))
             elif isinstance(value, list):
                 object.__setattr__(self, field, tuple(value))
         self.check()

@@ -55,7 +55,7 @@ class RealOperation(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Input(RealOperation):
-    """A named input of `shape`; `message_bits` 0: binary spikes, n: signed integers of n bits, None: reals."""
+    """A named input; `message_bits` 0: binary spikes, n: signed integers of n bits, None: real numbers."""
 
     shape: Shape = ()
     message_bits: int | None = 0

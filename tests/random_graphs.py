@@ -1,0 +1,157 @@
+"""Random graphs of both levels, for properties that hold for every graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import numpy as np
+
+from avnir.errors import GraphError
+from avnir.ir import integer, real
+from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.operation import Array, Operation, Shape
+
+Maker = Callable[[Random, Shape], Operation]
+
+
+def real_graph(random: Random, makers: tuple[Maker, ...]) -> Graph:
+    """One or two inputs, layers of `makers`, sums where shapes agree, one or two outputs."""
+    nodes = [Node("image", real.Input((2, 6, 5), random.choice([0, 8, None])), (), "model.py:3")]
+    if random.random() < 0.5:
+        nodes.append(Node("sound", real.Input(random.choice([(7,), (2, 6, 5)]), 0)))
+    shapes = {node.name: node.op.output_shape(()) for node in nodes}
+    for index in range(random.randint(1, 7)):
+        node = _layer(random, f"layer_{index}", shapes, makers)
+        if node is not None:
+            shapes[node.name] = node.op.output_shape(shapes[node.inputs[0]])
+            nodes.append(node)
+    fed = {name for node in nodes for name in node.inputs}
+    for name in [node.name for node in nodes if node.name not in fed]:
+        flat = (int(np.prod(shapes[name])),)
+        nodes.append(Node(f"out_{name}", real.Output(random.choice([shapes[name], flat])), (name,)))
+    return verified(Graph("real", tuple(nodes), random.choice([1e-4, 1e-3, 0.5])))
+
+
+def _layer(random: Random, name: str, shapes: dict[str, Shape], makers: tuple[Maker, ...]) -> Node | None:
+    first = random.choice(list(shapes)[-2:])
+    alike = [other for other in shapes if shapes[other] == shapes[first] and other != first]
+    inputs = (first, *random.sample(alike, min(len(alike), random.randint(0, 2))))
+    try:
+        op = random.choice(makers)(random, shapes[first])
+        op.output_shape(shapes[first])
+    except GraphError:
+        return None
+    return Node(name, op, inputs, f"model.py:{random.randint(1, 99)}")
+
+
+def array(random: Random, shape: Shape, dtype: str = "float64") -> Array:
+    return np.random.default_rng(random.getrandbits(32)).normal(0, 0.7, shape).astype(dtype)
+
+
+def _dtype(random: Random) -> str:
+    return random.choice(["float32", "float64"])
+
+
+def linear(random: Random, shape: Shape) -> Operation:
+    size, dtype = random.randint(1, 6), _dtype(random)
+    bias = array(random, (size,), dtype) if random.random() < 0.5 else None
+    return real.Linear(array(random, (size, shape[-1]), dtype), bias)
+
+
+def conv(random: Random, shape: Shape) -> Operation:
+    groups = random.choice([1, 1, 2])
+    kernel = random.choice([(1, 1), (3, 3), (3, 1), (1, 3), (2, 2)])
+    weight = array(random, (4, max(1, shape[0] // groups), *kernel), _dtype(random))
+    bias = array(random, (4,), str(weight.dtype)) if random.random() < 0.5 else None
+    pairs = [(random.randint(low, 2), random.randint(low, 2)) for low in (1, 0, 1)]
+    return real.Conv2d(weight, bias, pairs[0], pairs[1], pairs[2], groups)
+
+
+def flatten(random: Random, shape: Shape) -> Operation:
+    merged = (shape[0], int(np.prod(shape[1:]))) if len(shape) > 1 else shape
+    return real.Flatten(random.choice([(int(np.prod(shape)),), shape, merged]))
+
+
+def pool(random: Random, shape: Shape) -> Operation:
+    kind = random.choice([real.AvgPool2d, real.SumPool2d])
+    return kind((2, random.choice([2, 3])), (random.randint(1, 2), 1), (random.randint(0, 1), 0))
+
+
+def max_pool(random: Random, shape: Shape) -> Operation:
+    return real.MaxPool2d((2, 2), (1, 2), (1, 0))
+
+
+def batch_norm(random: Random, shape: Shape) -> Operation:
+    parts = [array(random, shape[:1], "float32") for _ in range(4)]
+    return real.BatchNorm(parts[0], np.abs(parts[1]), parts[2], parts[3])
+
+
+def scale(random: Random, shape: Shape) -> Operation:
+    own = random.choice([(), shape, (1,), (shape[0], *(1 for _ in shape[1:]))])
+    return real.Scale(array(random, own, _dtype(random)))
+
+
+def threshold(random: Random, shape: Shape) -> Operation:
+    return real.Threshold(array(random, random.choice([(), shape]), _dtype(random)))
+
+
+def lif(random: Random, shape: Shape) -> Operation:
+    """Every reset; parameters per layer, channel or neuron, float32 and float64; sometimes beta = 1."""
+    dtype = _dtype(random)
+
+    def parameter(low: float, high: float) -> Array:
+        own = random.choice([(), shape, (shape[0], *(1 for _ in shape[1:]))])
+        return np.random.default_rng(random.getrandbits(32)).uniform(low, high, own).astype(dtype)
+
+    beta = np.ones((), dtype) if random.random() < 0.2 else parameter(0, 0.99)
+    return real.Lif(beta, parameter(0.1, 1.5), parameter(0.2, 2), random.choice(real.RESETS))
+
+
+def biased_lif(random: Random, shape: Shape) -> Operation:
+    return lif(random, shape).replace(bias=array(random, shape))
+
+
+NIR_LAYERS: tuple[Maker, ...] = (linear, conv, flatten, pool, scale, threshold, lif, lif)
+ALL_LAYERS: tuple[Maker, ...] = (*NIR_LAYERS, max_pool, batch_norm, biased_lif)
+
+
+def inputs_for(graph: Graph, steps: int = 12, batch: int = 2, seed: int = 0) -> dict[str, Array]:
+    """Spikes `[T, B, *shape]` for every input."""
+    generator = np.random.default_rng(seed)
+    return {
+        n.name: (generator.random((steps, batch, *graph.shapes[n.name])) < 0.4) * 1.0 for n in graph.inputs
+    }
+
+
+def integer_graph(random: Random) -> Graph:
+    """A chain of convolutions or dense layers with neurons between them."""
+    nodes = [Node("spikes", integer.Input((2, 5, 4), random.choice([0, 8])))]
+    shape: Shape = (2, 5, 4)
+    for index in range(random.randint(1, 4)):
+        connection = _integer_connection(random, shape)
+        shape = connection.output_shape(shape)
+        nodes.append(Node(f"synapses_{index}", connection, (nodes[-1].name,)))
+        nodes.append(Node(f"neurons_{index}", _integer_lif(random, shape), (nodes[-1].name,)))
+    nodes.append(Node("out", integer.Output((int(np.prod(shape)),)), (nodes[-1].name,)))
+    return verified(Graph("integer", tuple(nodes), 1e-3))
+
+
+def _int8(random: Random, shape: Shape) -> Array:
+    return np.random.default_rng(random.getrandbits(32)).integers(-128, 128, shape).astype(np.int8)
+
+
+def _integer_connection(random: Random, shape: Shape) -> Operation:
+    exponent, delay = random.randint(0, 7), random.randint(0, 62)
+    if len(shape) == 3 and random.random() < 0.6:
+        return integer.Conv(_int8(random, (2, shape[0], 1, 1)), exponent, delay, padding=(1, 0))
+    return integer.Dense(_int8(random, (random.randint(1, 5), int(np.prod(shape)))), exponent, delay)
+
+
+def _integer_lif(random: Random, shape: Shape) -> Operation:
+    def parameter(high: int) -> Array:
+        own = random.choice([(), shape])
+        return np.random.default_rng(random.getrandbits(32)).integers(0, high, own).astype(np.int32)
+
+    parameters = (parameter(4096), parameter(4097), parameter(1 << 17), parameter(4096))
+    return integer.Lif(shape, *parameters, random.randint(0, 7), random.choice(real.RESETS))
