@@ -1,0 +1,1 @@
+"""What programs run on: target descriptions, the CPU engine, Lava, Loihi 2."""

@@ -1,0 +1,192 @@
+"""Hypothesis strategies for integer programs and inputs that fit them (`pip install "avnir[test]"`).
+
+Structure and ranges are drawn; arrays come from a generator with a drawn seed, which is fast and still
+repeats. Weights, exponents, decays, thresholds and biases take their extremes often, so that currents
+wrap, potentials clip and convolutions overflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from avnir.errors import GraphError
+from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.integer import Connection, Conv, Dense, Input, Lif, Output
+from avnir.ir.operation import Array, Operation, Shape
+from avnir.ir.real import RESETS
+from avnir.numerics import fixed
+from avnir.program import Program
+
+Draw = st.DrawFn
+
+
+@dataclass
+class _Net:
+    """A network that grows from its inputs; every neuron layer and input is a place to start from."""
+
+    seed: int
+    nodes: list[Node] = field(default_factory=list)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    late: dict[str, int] = field(default_factory=dict)
+
+    def add(self, op: Operation, inputs: tuple[str, ...], shape: Shape, late: int) -> str:
+        name = f"{op.kind.lower()}_{len(self.nodes)}"
+        self.nodes.append(Node(name, op, inputs))
+        if not getattr(op, "connection", False):
+            self.shapes[name], self.late[name] = shape, late
+        return name
+
+    def rng(self) -> np.random.Generator:
+        """Numbers for the next node."""
+        return np.random.default_rng((self.seed, len(self.nodes)))
+
+
+class Window(NamedTuple):
+    """A program with inputs for it; prints its nodes, not their arrays."""
+
+    program: Program
+    inputs: Mapping[str, Array]
+
+    def __repr__(self) -> str:
+        nodes = [f"{n.name} = {n.op.text()} <- {', '.join(n.inputs)}" for n in self.program.graph]
+        inputs = [f"{name}: {array.dtype}{array.shape}" for name, array in self.inputs.items()]
+        return "\n".join(["Window:", *nodes, *inputs])
+
+
+@st.composite
+def windows(draw: Draw, max_layers: int = 4) -> Window:
+    """A program of `programs`, and 1 to 12 steps for 1 to 5 samples, from silent to always active."""
+    program = draw(programs(max_layers))
+    return Window(program, _inputs(draw, program))
+
+
+@st.composite
+def programs(draw: Draw, max_layers: int = 4) -> Program:
+    """A balanced program: 1 or 2 inputs, up to `max_layers` neuron layers, 1 or 2 outputs.
+
+    A layer is fed by one to three connections from any earlier layers and inputs, the earlier ones
+    delayed; a connection may be fed by two layers at once.
+    """
+    net = _Net(draw(st.integers(0, 2**32 - 1)))
+    for _ in range(draw(st.integers(1, 2))):
+        shape = draw(_input_shapes)
+        net.add(Input(shape, draw(st.sampled_from((0, 0, 0, 2, 8, 24)))), (), shape, 0)
+    layers = [_add_layer(draw, net) for _ in range(draw(st.integers(1, max_layers)))]
+    for name in {layers[-1], draw(st.sampled_from(layers))}:
+        net.add(Output(net.shapes[name]), (name,), net.shapes[name], net.late[name])
+    return Program(verified(Graph("integer", tuple(net.nodes))), target="any")
+
+
+def _inputs(draw: Draw, program: Program) -> Mapping[str, Array]:
+    steps, batch = draw(st.integers(1, 12)), draw(st.integers(1, 5))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    density = draw(st.sampled_from((0.0, 0.05, 0.3, 0.8, 1.0)))
+    return {
+        node.name: _messages(rng, (steps, batch, *node.op.output_shape(())), bits, density)
+        for node in program.graph.inputs
+        for bits in (int(dict(node.op.items())["message_bits"]),)
+    }
+
+
+def _messages(rng: np.random.Generator, shape: Shape, bits: int, density: float) -> Array:
+    active = rng.random(shape) < density
+    if bits == 0:
+        return active.astype(np.uint8)
+    limit = 2 ** (bits - 1)
+    return np.where(active, rng.integers(-limit, limit, shape, np.int32), 0)
+
+
+_input_shapes = st.one_of(
+    st.tuples(st.integers(1, 20)),
+    st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7)),
+)
+_layer_shapes = st.one_of(
+    st.tuples(st.integers(1, 20)),
+    st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3)),
+)
+
+
+def _add_layer(draw: Draw, net: _Net) -> str:
+    """A neuron layer with the connections that feed it; their sum arrives in the same chip step."""
+    sources = draw(st.lists(st.sampled_from(sorted(net.shapes)), min_size=1, max_size=3, unique=True))
+    late = max(net.late[name] for name in sources) + 1 + draw(st.sampled_from((0, 0, 0, 1, 3)))
+    wanted: Shape = draw(_layer_shapes)
+    conv = _conv(draw, net, sources[0])
+    if conv is not None:
+        wanted = conv.output_shape(net.shapes[sources[0]])
+        sources = [name for name in sources if net.shapes[name] == net.shapes[sources[0]]]
+    feeding = []
+    for name in sources:
+        op = conv or Dense(_weights(draw, net, (_size(wanted), _size(net.shapes[name]))), _exponent(draw))
+        delayed: Connection = op.replace(delay=late - 1 - net.late[name])
+        feeding.append(net.add(delayed, _with_twin(draw, net, name), wanted, late))
+    return net.add(_lif(draw, net, wanted), tuple(feeding), wanted, late)
+
+
+def _with_twin(draw: Draw, net: _Net, name: str) -> tuple[str, ...]:
+    """The source, sometimes with another of the same shape whose spikes come in the same chip step."""
+    alike = [n for n in net.shapes if (net.shapes[n], net.late[n]) == (net.shapes[name], net.late[name])]
+    return tuple(dict.fromkeys((name, draw(st.sampled_from(alike)))))
+
+
+def _conv(draw: Draw, net: _Net, source: str) -> Conv | None:
+    """A convolution that fits the source, or None: for a flat source, and sometimes anyway."""
+    shape = net.shapes[source]
+    if len(shape) != 3 or not draw(st.booleans()):
+        return None
+    groups = draw(st.sampled_from([g for g in (1, 2, 3) if shape[0] % g == 0]))
+    out = groups * draw(st.integers(1, 3))
+    pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    conv = Conv(
+        _weights(draw, net, (out, shape[0] // groups, *draw(pair))),
+        _exponent(draw),
+        stride=draw(pair),
+        padding=draw(st.tuples(st.integers(0, 2), st.integers(0, 2))),
+        dilation=draw(st.tuples(st.integers(1, 2), st.integers(1, 2))),
+        groups=groups,
+    )
+    try:
+        conv.output_shape(shape)
+    except GraphError:
+        return None
+    return conv
+
+
+def _exponent(draw: Draw) -> int:
+    return draw(st.sampled_from((0, 0, 1, 4, 7)))
+
+
+def _weights(draw: Draw, net: _Net, shape: Shape) -> Array:
+    """Small, of the full range, or all at one extreme."""
+    low, high = draw(st.sampled_from(((-9, 20), (-128, 127), (127, 127), (-128, -128))))
+    return net.rng().integers(low, high, shape, np.int8, endpoint=True)
+
+
+def _lif(draw: Draw, net: _Net, shape: Shape) -> Lif:
+    return Lif(
+        shape=shape,
+        decay_u=_parameter(draw, net, shape, (0, 300, fixed.CURRENT_DECAY.high, fixed.CURRENT_DECAY.high)),
+        decay_v=_parameter(draw, net, shape, (0, 400, fixed.DECAY_ONE - 1, fixed.DECAY_ONE)),
+        threshold=_parameter(draw, net, shape, (0, 100, 1000, fixed.THRESHOLD.high)),
+        bias_mantissa=_parameter(
+            draw, net, shape, (0, 0, 50, fixed.BIAS_MANTISSA.low, fixed.BIAS_MANTISSA.high)
+        ),
+        bias_exponent=draw(st.sampled_from((0, 3, fixed.BIAS_EXPONENT.high))),
+        reset=draw(st.sampled_from(RESETS)),
+    )
+
+
+def _parameter(draw: Draw, net: _Net, shape: Shape, values: tuple[int, ...]) -> Array:
+    """One of `values` for the whole layer, or one for each neuron."""
+    if draw(st.booleans()):
+        return np.array(draw(st.sampled_from(values)), np.int32)
+    return net.rng().choice(np.array(values, np.int32), shape).astype(np.int32)
+
+
+def _size(shape: Shape) -> int:
+    return int(np.prod(shape))

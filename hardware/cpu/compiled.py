@@ -1,0 +1,24 @@
+"""How every kernel is compiled: exact, free of the interpreter's lock, kept on disk where possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numba
+
+Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+
+def compiled(function: Kernel) -> Kernel:
+    """The function as machine code, made at its first call.
+
+    The code is kept beside the source or in the user's cache folder (`NUMBA_CACHE_DIR`), so that only
+    the first use after an installation waits. Where neither can be written, it is made anew in each
+    process. Numba notices a change of the kernel's own file only: what a kernel calls stands in the
+    same file.
+    """
+    try:
+        return numba.njit(function, cache=True, nogil=True)
+    except RuntimeError:  # numba: "cannot cache function ...: no locator available"
+        return numba.njit(function, nogil=True)

@@ -1,0 +1,137 @@
+"""The engine: samples are dealt to threads; each thread takes its samples through all layers.
+
+A program is balanced, so on the model's time base step t of every layer depends on step t of the
+layers before it. A layer can therefore work through a whole block of steps before the next one begins,
+and what is on its way in a delay never has to be kept. All values within a block are matrices
+`[R, n]`, R = steps x samples with the samples of a step together: uint8 for binary spikes, int32
+for everything else. Samples are independent and every result is an integer, so neither the number of
+threads nor the size of a block can change a bit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
+import numpy as np
+
+from avnir.hardware.cpu.conv import ConvStage
+from avnir.hardware.cpu.dense import DenseStage
+from avnir.hardware.cpu.lif import LifStage, Registers
+from avnir.ir.graph import Node
+from avnir.ir.operation import Array
+from avnir.program import Program
+from avnir.trace import Trace, checked_inputs
+
+BLOCK_BYTES = 4 << 20
+"""Values of one block of one thread, so that they stay in the second-level cache or near it."""
+BLOCK_STEPS = 64
+"""Steps that a block should have: neurons load their states and parameters once a block."""
+PARTS_PER_THREAD = 2
+"""Parts of the batch for each thread: more even out what threads take, fewer cost less overhead."""
+
+Stage = Callable[[Array], Array]
+PLANS: Mapping[str, Callable[..., Any]] = {
+    "Dense": DenseStage.plan,
+    "Conv": ConvStage.plan,
+    "Lif": LifStage.plan,
+}
+"""How the operations that compute are laid out; Input and Output only hand on."""
+
+
+class CpuSession:
+    """A program laid out for the processor, with the threads that run it."""
+
+    def __init__(self, program: Program, threads: int | None = None) -> None:
+        self._graph = program.graph
+        self._threads = threads or numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="avnir-cpu")
+        shapes = self._graph.shapes
+        self._plans = {
+            n.name: PLANS[n.op.kind](n.op, shapes[n.inputs[0]]) for n in self._graph if n.op.kind in PLANS
+        }
+        widths = {True: 4, False: 1}
+        self._row_bytes = sum(math.prod(shapes[n.name]) * widths[n.name in self._plans] for n in self._graph)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+    def run(self, inputs: Mapping[str, Array], states: bool = False) -> Trace:
+        """Run one window per sample: `inputs` integers `[T, B, *shape]` (DataError where one does not fit).
+
+        With `states`, blocks are one step long, so that u and v, int32, can be read after each.
+        """
+        arrays = checked_inputs(self._graph, inputs)
+        steps, batch = next(iter(arrays.values())).shape[:2]
+        trace = self._empty_trace(steps, batch, states)
+        for _ in self._pool.map(lambda part: self._run_part(arrays, trace, part), self._parts(steps, batch)):
+            pass
+        return trace
+
+    def _parts(self, steps: int, batch: int) -> Iterator[slice]:
+        """The batch in parts of nearly equal size, small enough for blocks of BLOCK_STEPS steps."""
+        rows = max(1, BLOCK_BYTES // self._row_bytes)
+        samples = max(1, rows // min(steps, BLOCK_STEPS))
+        wanted = max(math.ceil(batch / samples), self._threads * PARTS_PER_THREAD)
+        count = min(batch, math.ceil(wanted / self._threads) * self._threads)
+        edges = [batch * k // count for k in range(count + 1)]
+        return itertools.starmap(slice, itertools.pairwise(edges))
+
+    def _empty_trace(self, steps: int, batch: int, states: bool) -> Trace:
+        def zeros(node: Node, dtype: type) -> Array:
+            return np.zeros((steps, batch, *self._graph.shapes[node.name]), dtype)
+
+        return Trace(
+            spikes={n.name: zeros(n, np.uint8) for n in self._graph.neurons},
+            outputs={n.name: zeros(n, np.uint8) for n in self._graph.outputs},
+            states={
+                n.name: {r: zeros(n, np.int32) for r in ("u", "v")} for n in self._graph.neurons if states
+            },
+        )
+
+    def _run_part(self, inputs: Mapping[str, Array], trace: Trace, part: slice) -> None:
+        """Take the part's samples through all steps, block by block, and write them into the trace."""
+        steps, samples = len(next(iter(inputs.values()))), part.stop - part.start
+        block = 1 if trace.states else max(1, BLOCK_BYTES // (self._row_bytes * samples))
+        layers = {node.name: self._plans[node.name].registers(samples) for node in self._graph.neurons}
+        for start in range(0, steps, block):
+            here = np.s_[start : start + block, part]
+            values = self._run_block({name: array[here] for name, array in inputs.items()}, layers)
+            for name, array in itertools.chain(trace.spikes.items(), trace.outputs.items()):
+                array[here] = values[name].reshape(array[here].shape)
+            for name, registers in trace.states.items():
+                registers["u"][here] = layers[name].u.reshape(registers["u"][here].shape)
+                registers["v"][here] = layers[name].v.reshape(registers["v"][here].shape)
+
+    def _run_block(self, inputs: Mapping[str, Array], layers: Mapping[str, Registers]) -> dict[str, Array]:
+        """What every node makes of a block of steps."""
+        stages: Mapping[str, Stage] = {**self._plans, **layers}
+        values: dict[str, Array] = {}
+        for node in self._graph:
+            if node.name in inputs:
+                values[node.name] = _matrix(node, inputs[node.name])
+            else:
+                x = _summed([values[name] for name in node.inputs])
+                values[node.name] = stages[node.name](x) if node.name in stages else x
+        return values
+
+
+def _matrix(node: Node, block: Array) -> Array:
+    """An input block `[S, B, *shape]` as a matrix `[S * B, n]` that a kernel may be given."""
+    dtype = np.int32 if node.op.message_bits else np.uint8  # type: ignore[attr-defined]
+    return np.require(block, dtype, ["C", "W"]).reshape(block.shape[0] * block.shape[1], -1)
+
+
+def _summed(arrays: list[Array]) -> Array:
+    """The sum modulo 2^32 of what several nodes send; a single array as it is."""
+    if len(arrays) == 1:
+        return arrays[0]
+    total = arrays[0].astype(np.int32)
+    for array in arrays[1:]:
+        total += array
+    return total

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from avnir.backend import find
+from avnir.errors import DataError
+from avnir.hardware.cpu import CpuBackend, backend, kernels_conv, kernels_dense
+from avnir.hardware.cpu.kernels_lif import lif_kernel
+from avnir.hardware.interpreter import backend as interpreter
+from avnir.ir.interpret_integer import interpret_integer
+from avnir.ir.operation import Array
+from avnir.ir.real import RESETS
+from avnir.program import Program
+from avnir.testing.cases import CASES
+from avnir.trace import Trace
+
+
+def assert_equal(got: Trace, wanted: Trace) -> None:
+    assert got.spikes.keys() == wanted.spikes.keys()
+    for name, array in wanted.spikes.items():
+        np.testing.assert_array_equal(got.spikes[name], array)
+    for name, array in wanted.outputs.items():
+        np.testing.assert_array_equal(got.outputs[name], array)
+
+
+def assert_runs(program: Program, **inputs: Array) -> None:
+    with backend.session(program) as session:
+        assert_equal(session.run(inputs), interpret_integer(program.graph, inputs))
+
+
+def weights(*shape: int) -> Array:
+    return np.random.default_rng(7).integers(-128, 127, shape, np.int8, endpoint=True)
+
+
+def spikes(*shape: int, density: float = 0.3) -> Array:
+    return (np.random.default_rng(8).random(shape) < density).astype(np.uint8)
+
+
+def test_backends_are_found() -> None:
+    assert find("cpu") is backend
+    assert find("interpreter") is interpreter
+    assert backend.missing() is None
+    assert interpreter.missing() is None
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32])
+def test_any_dtype_layout_and_protection_of_inputs(dtype: type) -> None:
+    case = CASES["deep"]()
+    plain = spikes(10, 6, 2, 6, 6)
+    wanted = interpret_integer(case.program.graph, {"input": plain})
+    turned: Array = np.asfortranarray(plain.astype(dtype))
+    turned.flags.writeable = False
+    with backend.session(case.program) as session:
+        assert_equal(session.run({"input": turned}), wanted)
+
+
+def test_inputs_are_not_changed_and_runs_start_at_rest() -> None:
+    case = CASES["deep"]()
+    before = {name: array.copy() for name, array in case.inputs.items()}
+    with backend.session(case.program) as session:
+        first, second = session.run(case.inputs), session.run(case.inputs)
+    assert_equal(second, first)
+    for name, array in case.inputs.items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_inputs_that_do_not_fit_are_refused() -> None:
+    with (
+        backend.session(CASES["dense"]().program) as session,
+        pytest.raises(DataError, match="has values in"),
+    ):
+        session.run({"input": np.full((2, 1, 10), 3)})
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 33])
+def test_any_batch_and_number_of_threads(batch: int) -> None:
+    program = CASES["deep"]().program
+    inputs = {"input": spikes(20, batch, 2, 6, 6)}
+    wanted = interpret_integer(program.graph, inputs)
+    for threads in (1, 2, 5):
+        with CpuBackend(threads).session(program) as session:
+            assert_equal(session.run(inputs), wanted)
+
+
+def test_sessions_run_side_by_side() -> None:
+    case = CASES["deep"]()
+    wanted = interpret_integer(case.program.graph, case.inputs)
+    with backend.session(case.program) as session, ThreadPoolExecutor(4) as pool:
+        for trace in pool.map(lambda _: session.run(case.inputs), range(16)):
+            assert_equal(trace, wanted)
+
+
+def test_leaving_a_session_ends_its_threads() -> None:
+    case = CASES["dense"]()
+    with CpuBackend(3).session(case.program) as session:
+        session.run(case.inputs)
+        assert any(t.name.startswith("avnir-cpu") for t in threading.enumerate())
+    assert not any(t.name.startswith("avnir-cpu") for t in threading.enumerate())
+
+
+def test_every_kernel_is_compiled_once() -> None:
+    """A second version would mean an array of another dtype or layout, and a slow loop."""
+    for check in CASES.values():
+        case = check()
+        with backend.session(case.program) as session:
+            session.run(case.inputs)
+            session.run(case.inputs, states=True)
+    for kernels in (kernels_dense, kernels_conv):
+        for kernel in (kernels.add_spikes, kernels.add_messages):
+            assert len(kernel.signatures) == 1
+    for reset in RESETS:
+        assert len(lif_kernel(reset, keeps_current=False).signatures) == 1  # type: ignore[attr-defined]

@@ -1,0 +1,141 @@
+"""Each kernel against the step of its operation, at the edges of its ranges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avnir.hardware.cpu import conv as cpu_conv
+from avnir.hardware.cpu import dense as cpu_dense
+from avnir.hardware.cpu.compiled import compiled
+from avnir.hardware.cpu.conv import ConvStage, reached, runs_of
+from avnir.hardware.cpu.dense import DenseStage
+from avnir.hardware.cpu.density import density, exact_in_float
+from avnir.hardware.cpu.kernels_dense import CHUNK, UNROLL
+from avnir.hardware.cpu.kernels_lif import TILE
+from avnir.hardware.cpu.lif import LifStage
+from avnir.ir.integer import Conv, Dense, Lif
+from avnir.ir.operation import Array
+from avnir.ir.real import RESETS
+from avnir.numerics import fixed
+
+M = fixed.STATE_LIMIT
+
+
+def modulo32(values: Array) -> Array:
+    return fixed.wrap32(values).astype(np.int32)
+
+
+@pytest.mark.parametrize("inputs", [1, UNROLL, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
+@pytest.mark.parametrize("weight", [-128, 127])
+def test_a_row_of_all_active_inputs_is_exact(
+    monkeypatch: pytest.MonkeyPatch, inputs: int, weight: int
+) -> None:
+    monkeypatch.setattr(cpu_dense, "DENSE_FROM", 2.0)
+    op = Dense(np.full((5, inputs), weight, np.int8), exponent=7)
+    x = np.ones((2, inputs), np.uint8)
+    np.testing.assert_array_equal(DenseStage.plan(op, (inputs,))(x), np.full((2, 5), inputs * weight << 7))
+
+
+def test_messages_are_exact_modulo_32_bits() -> None:
+    rng = np.random.default_rng(0)
+    op = Dense(rng.integers(-128, 127, (7, 30), np.int8), exponent=7)
+    x = rng.integers(-(2**31), 2**31, (4, 30)).astype(np.int32)
+    wanted = modulo32(op.step(x.astype(np.int64), {}))
+    np.testing.assert_array_equal(DenseStage.plan(op, (30,))(x), wanted)
+
+
+def test_float_products_are_used_only_where_exact() -> None:
+    peak = np.array([[0, 2**17 - 1], [-(2**17), 5]], np.int32)
+    assert exact_in_float(peak, 127)
+    assert not exact_in_float(peak, 128)
+    assert exact_in_float(np.ones((2, 2), np.uint8), 2**24 - 1)
+
+
+def test_an_inexact_float_product_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2^24 + 1 is no float32: with the sum 128 * (2^17) + 1 the product would lose the 1."""
+    monkeypatch.setattr(cpu_dense, "DENSE_FROM", 0.0)
+    op = Dense(np.array([[-128, 1]], np.int8))
+    x = np.array([[-(2**17), 1]], np.int32)
+    assert DenseStage.plan(op, (2,))(x).tolist() == [[2**24 + 1]]
+
+
+def test_density_counts_what_is_not_zero() -> None:
+    assert density(np.array([[0, -3, 1, 0], [0, 0, 0, 0]], np.int32)) == 0.25
+
+
+@pytest.mark.parametrize("threshold", [0.0, 2.0])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {},
+        {"padding": (2, 1)},
+        {"stride": (2, 3), "padding": (1, 2)},
+        {"dilation": (2, 1), "groups": 2},
+        {"stride": (3, 1), "padding": (3, 3), "dilation": (2, 3), "groups": 4},
+    ],
+)
+def test_convolution(
+    monkeypatch: pytest.MonkeyPatch, threshold: float, dtype: type, geometry: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(cpu_conv, "DENSE_FROM", threshold)
+    rng = np.random.default_rng(1)
+    groups = geometry.get("groups", 1)
+    op = Conv(rng.integers(-128, 127, (8, 4 // groups, 3, 2), np.int8), exponent=3, **geometry)
+    high = 2 if dtype == np.uint8 else 2**20
+    x: Array = rng.integers(0, high, (3, 4, 8, 7)).astype(dtype)
+    wanted = op.step(x.astype(np.int64), {}).reshape(3, -1)
+    np.testing.assert_array_equal(ConvStage.plan(op, (4, 8, 7))(x.reshape(3, -1)), wanted)
+
+
+def test_reached_positions_by_hand() -> None:
+    """Four inputs, kernel 2, stride 2, padding 1: output o sees inputs 2 o - 1 and 2 o."""
+    assert reached(4, 2, 2, 1, 1, 3).tolist() == [[-1, 0], [1, -1], [-1, 1], [2, -1]]
+
+
+def test_runs_join_neighbours_only() -> None:
+    columns = np.array([[-1, 0, 1], [3, 4, 5], [2, -1, 3], [2, 4, 5], [-1, -1, -1]], np.int32)
+    runs = [[tuple(run) for run in found if run[2]] for found in runs_of(columns).tolist()]
+    assert runs == [[(0, 1, 2)], [(3, 0, 3)], [(2, 0, 1), (3, 2, 1)], [(2, 0, 1), (4, 1, 2)], []]
+
+
+def values(*numbers: int) -> Array:
+    return np.array(numbers, np.int32)
+
+
+@pytest.mark.parametrize("decay_u", [4095, 0])
+@pytest.mark.parametrize("reset", RESETS)
+def test_neurons_at_the_edges(reset: str, decay_u: int) -> None:
+    """Every input and state near an edge of its register, in more neurons than one tile holds."""
+    edges = values(0, 1, -1, 63, M - 1, M, M + 1, -M + 1, -M, 2**17, -(2**17), 2**31 - 1, -(2**31))
+    rng = np.random.default_rng(2)
+    size = TILE + 200
+    op = Lif(
+        (size,),
+        decay_u=np.where(rng.random(size) < 0.5, decay_u, 4095).astype(np.int32),
+        decay_v=rng.choice(values(0, 1, 2048, 4095, 4096), size),
+        threshold=rng.choice(values(0, 1, 2**16, 2**17 - 1), size),
+        bias_mantissa=rng.choice(values(0, -4096, 4095), size),
+        bias_exponent=7,
+        reset=reset,
+    )
+    steps, batch = 6, 3
+    current = rng.choice(edges, (steps * batch, size))
+    layer = LifStage.plan(op, (size,)).registers(batch)
+    got = layer(current).reshape(steps, batch, size)
+    state: dict[str, Array] = {}
+    for step, arriving in enumerate(current.reshape(steps, batch, size)):
+        np.testing.assert_array_equal(got[step], op.step(arriving.astype(np.int64), state))
+    np.testing.assert_array_equal(layer.u, state["u"])
+    np.testing.assert_array_equal(layer.v, state["v"])
+    assert np.abs(layer.v.astype(np.int64)).max() == M - 1
+
+
+def test_a_kernel_is_compiled_where_nothing_can_be_cached() -> None:
+    """Numba cannot tell where to keep the code of a function that has no file."""
+    namespace: dict[str, Any] = {}
+    exec("def double(x): return x + x", namespace)
+    assert compiled(namespace["double"])(21) == 42

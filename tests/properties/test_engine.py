@@ -1,0 +1,122 @@
+"""The fast engine equals the definition, on programs that nobody chose."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+
+from avnir.hardware.cpu import CpuBackend, backend
+from avnir.hardware.cpu import conv as cpu_conv
+from avnir.hardware.cpu import dense as cpu_dense
+from avnir.hardware.cpu import engine as cpu_engine
+from avnir.ir.interpret_integer import interpret_integer
+from avnir.numerics import fixed
+from avnir.program import Program
+from avnir.testing.strategies import Window, windows
+from avnir.trace import Trace
+
+# Compiling a kernel at its first use takes longer than an example.
+COMPILES = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def assert_equal(got: Trace, wanted: Trace) -> None:
+    for mine, theirs in [
+        (got.spikes, wanted.spikes),
+        (got.outputs, wanted.outputs),
+        *((got.states[layer], wanted.states[layer]) for layer in wanted.states),
+    ]:
+        assert mine.keys() == theirs.keys()
+        for name, array in theirs.items():
+            assert mine[name].dtype == array.dtype
+            np.testing.assert_array_equal(mine[name], array, err_msg=name)
+
+
+def current_overflows(trace: Trace) -> bool:
+    """Whether some current is left outside its register by the one wrap."""
+    return any(int(np.abs(r["u"]).max()) > fixed.STATE_LIMIT for r in trace.states.values())
+
+
+def current_wraps(trace: Trace) -> bool:
+    """Whether some current jumps by more than half of the register's range."""
+    return any(
+        bool(np.any(np.abs(np.diff(r["u"].astype(np.int64), axis=0)) > fixed.STATE_LIMIT))
+        for r in trace.states.values()
+    )
+
+
+def potential_clips(trace: Trace) -> bool:
+    return any(int(np.abs(r["v"]).max()) == fixed.STATE_LIMIT - 1 for r in trace.states.values())
+
+
+OVERFLOWS = (current_overflows, current_wraps, potential_clips)
+
+
+@settings(COMPILES, max_examples=200)
+@given(windows())
+def test_engine_equals_definition(window: Window) -> None:
+    program, inputs = window.program, window.inputs
+    wanted = interpret_integer(program.graph, inputs, states=True)
+    for happens in OVERFLOWS:
+        if happens(wanted):
+            event(happens.__name__)
+    with backend.session(program) as session:
+        assert_equal(session.run(inputs, states=True), wanted)
+        assert_equal(session.run(inputs), Trace(wanted.spikes, wanted.outputs))
+
+
+@pytest.mark.parametrize("happens", OVERFLOWS)
+def test_programs_do_overflow(happens: Callable[[Trace], bool]) -> None:
+    def reached(window: Window) -> bool:
+        return happens(interpret_integer(window.program.graph, window.inputs, states=True))
+
+    found = hypothesis.find(windows(), reached, settings=settings(COMPILES, phases=[Phase.generate]))
+    with backend.session(found.program) as session:
+        wanted = interpret_integer(found.program.graph, found.inputs, states=True)
+        assert_equal(session.run(found.inputs, states=True), wanted)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 2.0], ids=["always dense", "never dense"])
+def test_either_kernel_equals_definition(threshold: float) -> None:
+    @settings(COMPILES, max_examples=60)
+    @given(windows())
+    def check(window: Window) -> None:
+        with backend.session(window.program) as session:
+            wanted = interpret_integer(window.program.graph, window.inputs)
+            assert_equal(session.run(window.inputs), wanted)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu_dense, "DENSE_FROM", threshold)
+        patch.setattr(cpu_conv, "DENSE_FROM", threshold)
+        check()
+
+
+def test_blocks_and_threads_change_nothing() -> None:
+    @settings(COMPILES, max_examples=60)
+    @given(windows(), st.integers(1, 4), st.sampled_from((1, 300, 3000)))
+    def check(window: Window, threads: int, block_bytes: int) -> None:
+        program, inputs = window.program, window.inputs
+        with pytest.MonkeyPatch.context() as patch, CpuBackend(threads=threads).session(program) as session:
+            patch.setattr(cpu_engine, "BLOCK_BYTES", block_bytes)
+            assert_equal(session.run(inputs), interpret_integer(program.graph, inputs))
+
+    check()
+
+
+@settings(COMPILES, max_examples=40)
+@given(windows())
+def test_a_saved_program_reads_back_equal(window: Window) -> None:
+    program, inputs = window.program, window.inputs
+    with tempfile.TemporaryDirectory() as folder:
+        program.save(Path(folder) / "program")
+        again = Program.load(Path(folder) / "program")
+    assert again == program
+    assert again.digest == program.digest
+    with backend.session(again) as session:
+        assert_equal(session.run(inputs), interpret_integer(program.graph, inputs))
