@@ -1,0 +1,118 @@
+"""Random integer networks that use everything a program can hold, and what differs between two traces."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+from avnir.ir import integer
+from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.operation import Array, Shape
+from avnir.ir.real import RESETS
+from avnir.trace import Trace
+
+
+def weights(rng: Generator, *shape: int) -> Array:
+    """Signed, or of one sign: Lava treats matrices of one sign differently unless told."""
+    low, high = [(-128, 128), (0, 128), (-128, 1)][rng.choice(3, p=[0.8, 0.15, 0.05])]
+    return rng.integers(low, high, shape).astype(np.int8)
+
+
+def neurons(rng: Generator, shape: Shape, reset: str | None = None, **fixed: int) -> integer.Lif:
+    """Every parameter one for the layer or one a neuron; `fixed` sets some of them."""
+
+    def parameter(name: str, low: int, high: int) -> Array:
+        if name in fixed:
+            return np.asarray(fixed[name], np.int32)
+        own = shape if rng.random() < 0.5 else ()
+        return np.asarray(rng.integers(low, high, own), np.int32)
+
+    full = rng.random() < 0.3
+    return integer.Lif(
+        shape,
+        decay_u=np.asarray(4095, np.int32) if rng.random() < 0.5 else parameter("decay_u", 0, 4096),
+        decay_v=np.asarray(4096, np.int32) if rng.random() < 0.2 else parameter("decay_v", 0, 4097),
+        threshold=parameter("threshold", 0, 1 << 17 if full else 1500),
+        bias_mantissa=parameter("bias_mantissa", -4096, 4096),
+        bias_exponent=int(rng.integers(0, 8)),
+        reset=reset or str(rng.choice(RESETS)),
+    )
+
+
+def residual_network(seed: int) -> tuple[Graph, dict[str, Array]]:
+    """Convolutions of every kind, a sum of two layers, a delayed skip path, two inputs, two outputs."""
+    rng = np.random.default_rng(seed)
+    bits = int(rng.choice([0, 0, 4, 12]))
+    groups = int(rng.choice([1, 2]))
+    pair = lambda low, high: (int(rng.integers(low, high)), int(rng.integers(low, high)))  # noqa: E731
+    kernel = pair(1, 4)
+    first = integer.Conv(
+        weights(rng, 4, 2 // groups, *kernel),
+        int(rng.integers(0, 8)),
+        0,
+        pair(1, 3),
+        pair(0, 3),
+        pair(1, 3),
+        groups,
+    )
+    shape = first.output_shape((2, 7, 8))
+    depthwise = integer.Conv(weights(rng, 4, 1, 3, 3), 2, 0, padding=(1, 1), groups=4)
+    nodes = [
+        Node("image", integer.Input((2, 7, 8), bits)),
+        Node("sound", integer.Input((5,))),
+        Node("conv1", first, ("image",)),
+        Node("layer1", neurons(rng, shape), ("conv1",)),
+        Node("conv2", depthwise, ("layer1",)),
+        Node("layer2", neurons(rng, shape), ("conv2",)),
+        Node("conv2b", integer.Conv(weights(rng, 4, 4, 1, 1), 1), ("layer1",)),
+        Node("layer2b", neurons(rng, shape), ("conv2b",)),
+        Node("conv3", integer.Conv(weights(rng, 4, 4, 3, 1), 3, padding=(1, 0)), ("layer2", "layer2b")),
+        Node("skip", integer.Conv(weights(rng, 4, 4, 1, 1), 3, delay=1), ("layer1",)),
+        Node("layer3", neurons(rng, shape), ("conv3", "skip")),
+        Node(
+            "head", integer.Dense(weights(rng, 6, int(np.prod(shape))), int(rng.integers(0, 3))), ("layer3",)
+        ),
+        Node("late", integer.Dense(weights(rng, 6, 5), 4, delay=3), ("sound",)),
+        Node("both", integer.Dense(weights(rng, 6, int(np.prod(shape))), 1, delay=1), ("layer2", "layer2b")),
+        Node("layer4", neurons(rng, (6,)), ("head", "late", "both")),
+        Node("decision", integer.Output((6,)), ("layer4",)),
+        Node("features", integer.Output((int(np.prod(shape)),)), ("layer3",)),
+    ]
+    graph = verified(Graph("integer", tuple(nodes)))
+    return graph, inputs_for(graph, rng, steps=int(rng.integers(1, 8)), batch=int(rng.integers(1, 4)))
+
+
+def inputs_for(graph: Graph, rng: Generator, steps: int, batch: int) -> dict[str, Array]:
+    """Spikes, or signed messages over their whole range, `[T, B, *shape]`."""
+    inputs = {}
+    for node in graph.inputs:
+        shape, bits = (steps, batch, *graph.shapes[node.name]), node.op.message_bits  # type: ignore[attr-defined]
+        top = 1 << max(bits - 1, 0)
+        inputs[node.name] = (
+            rng.integers(-top, top, shape) if bits else (rng.random(shape) < 0.4).astype(np.int64)
+        )
+    return inputs
+
+
+def chain(connection: integer.Connection, layer: integer.Lif, bits: int, shape: Shape) -> Graph:
+    """One layer behind one connection."""
+    nodes = (
+        Node("x", integer.Input(shape, bits)),
+        Node("synapses", connection, ("x",)),
+        Node("layer", layer, ("synapses",)),
+        Node("y", integer.Output(layer.shape), ("layer",)),
+    )
+    return verified(Graph("integer", nodes))
+
+
+def differences(a: Trace, b: Trace, states: bool) -> list[str]:
+    """The names of all arrays that are not equal in shape and in every entry."""
+    pairs = {f"spikes {name}": (array, b.spikes[name]) for name, array in a.spikes.items()}
+    pairs |= {f"output {name}": (array, b.outputs[name]) for name, array in a.outputs.items()}
+    if states:
+        for name, registers in a.states.items():
+            pairs |= {
+                f"{register} of {name}": (array, b.states[name][register])
+                for register, array in registers.items()
+            }
+    return [name for name, (one, other) in pairs.items() if not np.array_equal(one, other)]

@@ -1,0 +1,88 @@
+"""`lava.py` runs the program beside it, and everything that runs in Lava's environment is fit for it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avnir.hardware.lava import script as module
+from avnir.hardware.lava.script import script
+from avnir.ir.interpret_integer import interpret_integer
+from avnir.program import Program
+from avnir.trace import Trace
+from tests.hardware.lava.lava_networks import differences, residual_network
+
+HERE = Path(module.__file__).parent
+THERE = [HERE / "worker.py", HERE / "compatible.py", HERE / "processes" / "network.py"]
+
+
+@pytest.fixture
+def exported(tmp_path) -> tuple[Path, Program]:
+    graph, inputs = residual_network(1)
+    program = Program(graph, "test")
+    program.save(tmp_path / "program")
+    (tmp_path / "lava.py").write_text(script(program))
+    np.savez(tmp_path / "inputs.npz", **inputs)
+    return tmp_path, program
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("inside", [True, False], ids=["in its folder", "from elsewhere"])
+def test_it_runs_with_lava_alone(environment, exported, tmp_path_factory, inside):
+    folder, program = exported
+    where = folder if inside else tmp_path_factory.mktemp("elsewhere")
+    name = "lava.py" if inside else folder / "lava.py"
+    command = [environment.python, name, "--inputs", folder / "inputs.npz", "--trace", folder / "trace.npz"]
+    run = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    inputs = dict(np.load(folder / "inputs.npz"))
+    expected = interpret_integer(program.graph, inputs)
+    assert differences(expected, Trace.load(folder / "trace.npz"), states=False) == []
+    assert f"decision: most spikes at {expected.decisions('decision').tolist()}" in run.stdout
+
+
+@pytest.mark.lava
+def test_it_refuses_inputs_that_do_not_fit(environment, exported):
+    folder, program = exported
+    shape = program.graph.shapes["image"]
+    np.savez(folder / "inputs.npz", image=np.full((1, 1, *shape), 0.5))
+    command = [environment.python, "lava.py", "--inputs", "inputs.npz"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 2
+    assert "image must hold integers in [" in run.stderr
+    assert "sound must be an array [T, B, 5]" in run.stderr
+    assert not (folder / "trace.npz").exists()
+
+
+def test_it_is_the_same_for_the_same_program_and_lists_the_layers(exported):
+    folder, program = exported
+    text = (folder / "lava.py").read_text()
+    assert text == script(Program.load(folder / "program"))
+    described = ast.get_docstring(ast.parse(text)) or ""
+    assert all(node.name in described for node in program.graph)
+    assert "import avnir" not in text and "from avnir" not in text
+
+
+@pytest.mark.parametrize("path", THERE, ids=lambda path: path.name)
+def test_what_runs_there_is_python_3_10_and_needs_only_lava(path):
+    tree = ast.parse(path.read_text(), feature_version=(3, 10))
+    typing_only = [
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    ]
+    skipped = {id(inner) for node in typing_only for inner in ast.walk(node)}
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and id(node) not in skipped:
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and id(node) not in skipped:
+            names.add(str(node.module).partition(".")[0])
+    assert names - set(sys.stdlib_module_names) <= {"numpy", "lava"}
+
+
+def test_only_the_network_stands_in_the_folder_that_lava_executes():
+    assert {path.name for path in (HERE / "processes").glob("*.py")} == {"__init__.py", "network.py"}
