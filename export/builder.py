@@ -1,0 +1,151 @@
+"""What stands for a tensor while a model is read, and the nodes made so far."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor, fx, nn
+
+from avnir.export.capture import identifier, place_of
+from avnir.ir import real
+from avnir.ir.graph import Node
+from avnir.ir.operation import Shape
+
+
+@dataclass(frozen=True)
+class Value:
+    """The sum of what `producers` send, `[B, *shape]`, or `[1, B, *shape]` if `window`."""
+
+    producers: tuple[str, ...]
+    shape: Shape
+    window: bool = False
+
+
+UNKNOWN = "?"
+"""The producer of a refused operation's result, so that what follows is checked too."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The result of a refused operation that lost the batch: what uses it is not looked at."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter, buffer or constant of the model, with its name."""
+
+    name: str
+    tensor: Tensor
+
+
+@dataclass(frozen=True)
+class Zeros:
+    """A constant of zeros, of any shape."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The membrane potential that the caller hands in, by its position."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Membrane:
+    """The membrane potential after the step of the neuron layer at `path`; `state` if the caller keeps it."""
+
+    path: str
+    state: int | None
+
+
+class Refused(Exception):
+    """An operation cannot be taken: what is wrong and what to use instead."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem)
+        self.problem, self.remedy = problem, remedy
+
+
+@dataclass
+class Builder:
+    """The nodes made so far; `layers` maps each neuron node to its module's path, `taken`: names in use."""
+
+    modules: Mapping[str, nn.Module]
+    batch: int
+    window: bool
+    taken: set[str]
+    nodes: dict[str, Node] = field(default_factory=dict)
+    layers: dict[str, str] = field(default_factory=dict)
+
+    def emit(self, node: fx.Node, op: real.RealOperation, x: Value, layer: str | None = None) -> Value:
+        """The output of a new node for `op`, named after its module; `layer` is a neuron's path."""
+        shape = op.output_shape(x.shape)
+        place = place_of(node)
+        path = place.path if layer is None else layer
+        own = place.leaf or layer is not None
+        name = self.fresh("_".join(part for part in (path, "" if own else op.kind.lower()) if part))
+        self.nodes[name] = Node(name, op, x.producers, str(place))
+        if layer is not None:
+            self.layers[name] = layer
+        return Value((name,), shape, x.window)
+
+    def sum(self, node: fx.Node, a: Value, b: Value) -> Value:
+        """Both; the longer sum first, so that c + (a + b) is rounded like (a + b) + c; x + x is 2 x."""
+        first, second = sorted((a, b), key=lambda value: -len(value.producers))
+        counts = Counter((*first.producers, *second.producers))
+        names = [self.multiple(node, Value((name,), a.shape, a.window), n) for name, n in counts.items()]
+        return Value(tuple(names), a.shape, a.window)
+
+    def multiple(self, node: fx.Node, x: Value, count: int) -> str:
+        if count > 1 and x.producers != (UNKNOWN,):
+            x = self.emit(node, real.Scale(np.array(count, np.float32)), x)
+        return x.producers[0]
+
+    def fresh(self, text: str) -> str:
+        """A name that is not taken: the text itself, or with a number."""
+        name = base = identifier(text)
+        count = 1
+        while name in self.taken:
+            count += 1
+            name = f"{base}_{count}"
+        self.taken.add(name)
+        return name
+
+    def layout(self, shape: Sequence[int]) -> tuple[Shape, bool]:
+        """The sample's shape in a tensor's, and whether the axis of time stands before the batch."""
+        if tuple(shape[:1]) == (self.batch,):
+            return tuple(shape[1:]), False
+        if self.window and tuple(shape[:2]) == (1, self.batch):
+            return tuple(shape[2:]), True
+        raise Refused(
+            "moves or drops the batch", "Keep the batch first: x.flatten(1), x.view(x.size(0), ...)"
+        )
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation, as its handler sees it: arguments by their names in PyTorch's schema, with defaults."""
+
+    builder: Builder
+    node: fx.Node
+    arguments: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments[name]
+
+    @property
+    def result(self) -> Any:
+        """PyTorch's own description of the result: a tensor without data, or a list of such."""
+        return self.node.meta["val"]
+
+    def operands(self) -> Iterable[Any]:
+        """Every argument, those in lists one by one."""
+        for value in self.arguments.values():
+            yield from value if isinstance(value, list | tuple) else (value,)
+
+    def emit(self, op: real.RealOperation, x: Value, layer: str | None = None) -> Value:
+        return self.builder.emit(self.node, op, x, layer)
