@@ -1,0 +1,1 @@
+"""Data sets of paired images and sounds, and their encoding into spikes."""

@@ -1,0 +1,106 @@
+"""`avnir train`: what it saves, what it prints, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+import avnir
+from avnir.cli.train import command
+from avnir.errors import DataError
+from avnir.export import TieError
+from avnir.models import build
+from avnir.models.data import generator
+
+
+@pytest.fixture
+def saved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """The calls of `avnir.save`, with fewer generated pairs so that a run is short."""
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setitem(vars(avnir), "save", lambda *args, **options: calls.append((*args, options)))
+    monkeypatch.setattr(generator, "load_generator", partial(generator.load_generator, 150))
+    return calls
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, ["av-digits", *arguments])
+
+
+def test_it_saves_the_network_with_test_examples(saved: list[tuple[Any, ...]], tmp_path: Path) -> None:
+    out = tmp_path / "model.pt"
+    result = run("--epochs", "1", "--subset", "100", "--examples", "9", "--out", str(out), "--json")
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    assert (printed["model"], printed["train_pairs"], printed["test_pairs"]) == (str(out), 100, 497)
+    [(network, inputs, path, options)] = saved
+    assert path == out
+    assert [tensor.shape for tensor in inputs] == [(8, 9, 1, 16, 16)] * 2
+    assert options["labels"].shape == (9,)
+    assert options["notes"]["test_accuracy"] == printed["test_accuracy"]
+    again = build(*options["architecture"])
+    again.load_state_dict(network.state_dict())
+    assert json.loads(json.dumps(options["notes"])) == options["notes"]
+
+
+def test_examples_that_float32_decides_are_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shown: list[Any] = []
+
+    def save(network: Any, inputs: Any, path: Any, **options: Any) -> None:
+        shown.append(options["labels"])
+        if len(shown) == 1:
+            raise TieError("a tie", (0, 2))
+
+    monkeypatch.setitem(vars(avnir), "save", save)
+    monkeypatch.setattr(generator, "load_generator", partial(generator.load_generator, 150))
+    result = run("--epochs", "1", "--examples", "4", "--out", str(tmp_path / "model.pt"))
+    assert result.exit_code == 0, result.output
+    first, second = shown
+    assert len(first) == len(second) == 4
+    assert second[0] == first[1]
+    assert second[1] == first[3]
+
+
+@pytest.mark.parametrize("modality", ["image", "audio"])
+def test_one_modality_has_one_input(saved: list[tuple[Any, ...]], tmp_path: Path, modality: str) -> None:
+    result = run("--epochs", "1", "--modality", modality, "--out", str(tmp_path / "model.pt"))
+    assert result.exit_code == 0, result.output
+    assert f"generated digits, {modality}: trained in" in result.stdout
+    [(_, inputs, _, options)] = saved
+    assert len(inputs) == 1
+    assert options["architecture"][1]["modality"] == modality
+
+
+def test_it_resumes_what_it_kept(saved: list[tuple[Any, ...]], tmp_path: Path) -> None:
+    out, kept = str(tmp_path / "model.pt"), str(tmp_path / "run.ckpt")
+    assert run("--epochs", "1", "--out", out, "--checkpoint", kept).exit_code == 0
+    assert run("--epochs", "1", "--out", out, "--resume", kept).exit_code == 0
+    first, second = (network.state_dict() for network, *_ in saved)
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--data", "mnist-fsdd"], "--data mnist-fsdd and --data-dir go together"),
+        (["--data-dir", "."], "--data mnist-fsdd and --data-dir go together"),
+        (["--out", "nowhere/model.pt"], "the folder of nowhere/model.pt does not exist"),
+        (["--epochs", "0"], "0 is not in the range x>=1"),
+    ],
+)
+def test_wrong_use_is_refused_before_any_work(arguments: list[str], complaint: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--examples", "--subset"])
+def test_more_pairs_than_there_are_is_refused(saved: list[tuple[Any, ...]], option: str) -> None:
+    result = run(option, "100000")
+    assert isinstance(result.exception, DataError)
+    assert saved == []
