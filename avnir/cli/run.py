@@ -1,0 +1,86 @@
+"""`avnir run`: an exported folder on a backend."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from avnir.cli.output import emit, json_option, table
+
+
+@click.command("run")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--inputs",
+    "inputs_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="An .npz, [T, B, ...] per input.",
+)
+@click.option("--backend", "backend_name", default="cpu", show_default=True, help="See `avnir doctor`.")
+@click.option(
+    "--out", "out_path", type=click.Path(path_type=Path), help="Write the spikes of every layer here (.npz)."
+)
+@click.option("--states", is_flag=True, help="Record membrane registers too.")
+@click.option("--samples", type=click.IntRange(1), help="Use the first N samples only.")
+@json_option
+def command(
+    folder: Path,
+    inputs_path: Path,
+    backend_name: str,
+    out_path: Path | None,
+    states: bool,
+    samples: int | None,
+    as_json: bool,
+) -> None:
+    """Run the program in FOLDER (what `avnir export` wrote) over the arrays in --inputs."""
+    from avnir.backend import find
+    from avnir.cli.inputs import checked_labels, first_samples, read_inputs
+    from avnir.cli.progress import stage
+    from avnir.cost.synops import count
+    from avnir.program import Program
+    from avnir.trace import checked_inputs
+
+    backend = find(backend_name)
+    program = Program.load(folder / "program" if (folder / "program").is_dir() else folder)
+    given, labels = read_inputs(inputs_path)
+    inputs, labels = first_samples(checked_inputs(program.graph, given), labels, samples)
+    steps, batch = next(iter(inputs.values())).shape[:2]
+    labels = checked_labels(labels, batch)
+    with backend.session(program) as session, stage(backend_name):
+        start = time.perf_counter()
+        trace = session.run(inputs, states=states)
+        seconds = time.perf_counter() - start
+    synops = count(program, inputs, trace)
+    if out_path is not None:
+        trace.save(out_path)
+    record = {
+        "backend": backend_name,
+        "program": program.digest,
+        "samples": batch,
+        "steps": steps,
+        "latency_steps": program.latency,
+        "seconds": seconds,
+        "decisions": trace.decisions().tolist(),
+        "accuracy": None if labels is None else float((trace.decisions() == labels).mean()),
+        "spikes_per_sample": {name: int(s.sum()) / batch for name, s in trace.spikes.items()},
+        "synops_per_sample": dict(synops.total),
+    }
+    if as_json:
+        emit(record)
+        return
+    table(
+        f"{batch} samples x {steps} steps on {backend_name}",
+        ("layer", "spikes a sample"),
+        _spike_rows(record),
+    )
+    click.echo(f"SynOps a sample: {', '.join(f'{v:,.0f} {n}' for n, v in synops.total.items())}")
+    if labels is not None:
+        click.echo(f"accuracy: {100 * record['accuracy']:.2f} %")
+    click.echo(f"{seconds:.3f} s; the first output comes {program.latency} chip steps after the first input")
+
+
+def _spike_rows(record: dict) -> list[tuple[str, str]]:  # type: ignore[type-arg]
+    return [(name, f"{value:,.1f}") for name, value in record["spikes_per_sample"].items()]

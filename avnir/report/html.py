@@ -1,0 +1,93 @@
+"""The report as one self-contained HTML file: tables, readable on any screen, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from avnir import __version__
+from avnir.compile import Compiled
+from avnir.ir.latency import latencies
+from avnir.verify.stages import Verification, layer_table
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; }
+caption { text-align: left; font-weight: 600; padding: .3rem 0; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
+td { font-variant-numeric: tabular-nums; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+.verdict { border-left: .4rem solid; padding: .3rem .8rem; }
+.equal { border-color: #2a7d4f; } .differs { border-color: #b3261e; }
+li { overflow-wrap: anywhere; }
+"""
+
+
+def report(model: str, compiled: Compiled, verification: Verification) -> str:
+    """The page for one exported model."""
+    program = compiled.program
+    demand = compiled.demand
+    equal = verification.equal
+    verdict = "Nothing changed on the way" if equal else "Something changed on the way"
+    parts = [
+        f"<h1>{escape(model)} on {escape(program.target)}</h1>",
+        f'<p class="verdict {"equal" if equal else "differs"}"><strong>{verdict}.</strong> '
+        f"{escape(_summary(verification))} Not tested on silicon.</p>",
+        _table(
+            "Agreement of spikes, layer by layer", _agreement_head(verification), layer_table(verification)
+        ),
+        _table("Accuracy on the examples", ("stage", "accuracy"), _accuracy(verification)),
+        _table("The program", ("node", "operation", "shape", "latency in steps"), _nodes(compiled)),
+        f"<p>{demand.neurons} neurons, {demand.synapses} weights, {demand.synaptic_words} words of synaptic "
+        f"memory: at least {demand.cores} cores. The first output comes {program.latency} chip steps after "
+        "the first input.</p>",
+        "<h2>What each pass did</h2><ul>",
+        *(f"<li>{escape(str(note))}</li>" for note in compiled.notes),
+        f"</ul><footer><p>avnir {__version__}, program <code>{program.digest}</code></p></footer>",
+    ]
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    title = f"<title>{escape(model)} on {escape(program.target)}</title>"
+    body = "\n".join(parts)
+    top = f'<!doctype html>\n<html lang="en">\n<head>{head}{title}<style>{_STYLE}</style></head>'
+    return f"{top}\n<body>\n{body}\n</body>\n</html>\n"
+
+
+def _summary(verification: Verification) -> str:
+    pairs = ", ".join(f"{c.first} = {c.second}: {'yes' if c.identical else 'no'}" for c in verification.exact)
+    share = 100 * verification.quantisation.agreement
+    return (
+        f"Every spike equal over {verification.samples} samples of {verification.steps} steps: {pairs}. "
+        f"The integers agree with the float model in {share:.3f} % of spike slots."
+    )
+
+
+def _agreement_head(verification: Verification) -> tuple[str, ...]:
+    exact = (f"{c.first} = {c.second}" for c in verification.exact)
+    quantised = verification.quantisation
+    return ("layer", *exact, f"{quantised.first} ~ {quantised.second}", "spikes, float", "spikes, integer")
+
+
+def _accuracy(verification: Verification) -> list[tuple[str, str]]:
+    return [(name, f"{100 * value:.2f} %") for name, value in verification.accuracy.items()]
+
+
+def _nodes(compiled: Compiled) -> list[tuple[str, ...]]:
+    graph = compiled.program.graph
+    late = latencies(graph)
+    return [
+        (n.name, n.op.text(), " x ".join(map(str, graph.shapes[n.name])), str(late[n.name])) for n in graph
+    ]
+
+
+def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    listed = list(rows)
+    if not listed:
+        return ""
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in listed)
+    return (
+        f'<div class="scroll"><table><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    )

@@ -1,0 +1,1 @@
+"""Compare traces: agreement per layer, first divergence, gates."""

@@ -1,0 +1,117 @@
+"""Compare two traces of one network: entry by entry, no tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from avnir.errors import DataError
+from avnir.ir.operation import Array
+from avnir.trace import Trace
+
+
+@dataclass(frozen=True, order=True)
+class Divergence:
+    """Where two traces first differ; steps, samples and neurons count from 0."""
+
+    step: int
+    layer: str
+    neuron: tuple[int, ...]
+    sample: int
+    first: int
+    second: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.layer}, neuron {self.neuron}, step {self.step}, sample {self.sample}: "
+            f"{self.first} against {self.second}"
+        )
+
+
+@dataclass(frozen=True)
+class LayerAgreement:
+    """How many of a layer's `slots` (neurons x steps x samples) are equal, and who spiked how often."""
+
+    layer: str
+    slots: int
+    equal: int
+    first_spikes: int
+    second_spikes: int
+    divergence: Divergence | None
+
+    @property
+    def agreement(self) -> float:
+        """The share of equal slots, 1.0 only if all are."""
+        return self.equal / self.slots if self.slots else 1.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two traces, layer by layer."""
+
+    first: str
+    second: str
+    layers: tuple[LayerAgreement, ...]
+    outputs_equal: bool
+
+    @property
+    def identical(self) -> bool:
+        """Whether every spike of every layer and every output is equal."""
+        return self.outputs_equal and all(layer.equal == layer.slots for layer in self.layers)
+
+    @property
+    def agreement(self) -> float:
+        """The share of equal slots over all layers."""
+        slots = sum(layer.slots for layer in self.layers)
+        return sum(layer.equal for layer in self.layers) / slots if slots else 1.0
+
+    @property
+    def divergence(self) -> Divergence | None:
+        """The first difference in time; of equals in time, that of the earlier layer."""
+        found = [layer.divergence for layer in self.layers if layer.divergence]
+        return min(found, key=lambda d: d.step) if found else None
+
+
+def compare(first: Trace, second: Trace, names: tuple[str, str]) -> Comparison:
+    """Compare the spikes of every layer that both traces have.
+
+    Raises DataError where they have no layer in common or a layer's shapes differ.
+    """
+    common = [layer for layer in first.spikes if layer in second.spikes]
+    if not common:
+        raise DataError(f"{names[0]} and {names[1]} have no layer in common to compare")
+    layers = tuple(_layer(layer, first.spikes, second.spikes, names) for layer in common)
+    return Comparison(*names, layers, _same_outputs(first, second))
+
+
+def _same_outputs(first: Trace, second: Trace) -> bool:
+    return first.outputs.keys() == second.outputs.keys() and all(
+        np.array_equal(array, second.outputs[name]) for name, array in first.outputs.items()
+    )
+
+
+def _layer(
+    name: str, first: Mapping[str, Array], second: Mapping[str, Array], names: tuple[str, str]
+) -> LayerAgreement:
+    a, b = first[name], second[name]
+    if a.shape != b.shape:
+        raise DataError(f"layer {name} is {a.shape} in {names[0]}, but {b.shape} in {names[1]}")
+    same = np.asarray(a == b)
+    return LayerAgreement(
+        name,
+        a.size,
+        int(same.sum()),
+        int(np.count_nonzero(a)),
+        int(np.count_nonzero(b)),
+        _first(name, a, b, same),
+    )
+
+
+def _first(name: str, a: Array, b: Array, same: Array) -> Divergence | None:
+    if same.all():
+        return None
+    place = tuple(int(i) for i in np.unravel_index(int(np.argmin(same)), same.shape))
+    step, sample, *neuron = place
+    return Divergence(step, name, tuple(neuron), sample, int(a[place]), int(b[place]))

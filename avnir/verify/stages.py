@@ -1,0 +1,147 @@
+"""The verdict on a deployment: which stages must be equal, and how far integers are from the model.
+
+- model = graph, snnTorch = graph: the export changed nothing. Every spike, or it fails.
+- integers = CPU engine = Lava: the backends do the chip's arithmetic. Every spike, or it fails.
+- snnTorch ~ integers: what quantisation costs. Agreement per layer, accuracy of both.
+
+The first line compares float32 with float64. A sample in which a potential meets its threshold to
+within float32's rounding, by a proven bound (`ties`), says nothing about the export: it is counted,
+named, and left out of that line alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from avnir.errors import GateError
+from avnir.ir.operation import Array
+from avnir.trace import Trace
+from avnir.verify.compare import Comparison, compare
+
+MODEL, REFERENCE, GRAPH, INTEGER = "model", "snntorch", "graph", "integer"
+"""The original model's recorded spikes; the traced graph in snnTorch, in float64, and in integers."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All comparisons of one run; `accuracy[stage]` in [0, 1] where labels were given.
+
+    `ties` are the samples left out of the comparisons with the graph.
+    """
+
+    exact: tuple[Comparison, ...]
+    quantisation: Comparison
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    samples: int = 0
+    steps: int = 0
+    ties: tuple[int, ...] = ()
+
+    @property
+    def equal(self) -> bool:
+        """Whether every pair of stages that must be equal is."""
+        return all(comparison.identical for comparison in self.exact)
+
+    def record(self) -> dict[str, Any]:
+        """The same as plain values, for JSON."""
+        return {
+            "equal": self.equal,
+            "samples": self.samples,
+            "steps": self.steps,
+            "rounding_ties": list(self.ties),
+            "exact": [_record(comparison) for comparison in self.exact],
+            "quantisation": _record(self.quantisation),
+            "accuracy": dict(self.accuracy),
+        }
+
+    def gate(self, min_agreement: float | None = None, min_accuracy: float | None = None) -> None:
+        """Raise GateError naming everything that is not equal or below what was asked."""
+        problems = [
+            f"{c.second} differs from {c.first}, first at {c.divergence or 'the outputs'}"
+            for c in self.exact
+            if not c.identical
+        ]
+        if len(self.ties) == self.samples:
+            problems.append("in every sample float32's rounding decides a spike, nothing could be compared")
+        found = self.quantisation.agreement
+        if min_agreement is not None and found < min_agreement:
+            problems.append(f"spike agreement of the integers is {found:.6f}, below {min_agreement}")
+        reached = self.accuracy.get(INTEGER)
+        if min_accuracy is not None and reached is None:
+            problems.append("accuracy was asked for, but the inputs have no labels")
+        elif min_accuracy is not None and reached is not None and reached < min_accuracy:
+            problems.append(f"accuracy of the integers is {reached:.4f}, below {min_accuracy}")
+        if problems:
+            raise GateError("verification failed: " + "; ".join(problems))
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The traces of one run over the same inputs; `model` only where they are the model's own examples."""
+
+    snntorch: Trace
+    graph: Trace
+    integer: Trace
+    backends: Mapping[str, Trace]
+    model: Trace | None = None
+
+
+def judge(stages: Stages, labels: Array | None = None, ties: tuple[int, ...] = ()) -> Verification:
+    """Compare all stages; `labels` int `[B]`, `ties` as `avnir.verify.ties.tie_samples` finds them."""
+    steps, samples = next(iter(stages.snntorch.outputs.values())).shape[:2]
+    clear = [sample for sample in range(samples) if sample not in ties]
+    floats = {MODEL: stages.model, REFERENCE: stages.snntorch}
+    graph = stages.graph.samples(clear)
+    exact = [compare(trace.samples(clear), graph, (name, GRAPH)) for name, trace in floats.items() if trace]
+    exact += [compare(stages.integer, trace, (INTEGER, name)) for name, trace in stages.backends.items()]
+    quantisation = compare(stages.snntorch, stages.integer, (REFERENCE, INTEGER))
+    traces = {REFERENCE: stages.snntorch, GRAPH: stages.graph, INTEGER: stages.integer, **stages.backends}
+    accuracy = {} if labels is None else {name: _accuracy(trace, labels) for name, trace in traces.items()}
+    return Verification(tuple(exact), quantisation, accuracy, samples, steps, ties)
+
+
+def _accuracy(trace: Trace, labels: Array) -> float:
+    return float(np.mean(trace.decisions() == labels))
+
+
+def _record(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "first": comparison.first,
+        "second": comparison.second,
+        "identical": comparison.identical,
+        "agreement": comparison.agreement,
+        "divergence": None if comparison.divergence is None else str(comparison.divergence),
+        "layers": [_layer_record(comparison, index) for index in range(len(comparison.layers))],
+    }
+
+
+def _layer_record(comparison: Comparison, index: int) -> dict[str, Any]:
+    layer = comparison.layers[index]
+    return {
+        "layer": layer.layer,
+        "slots": layer.slots,
+        "equal": layer.equal,
+        "agreement": layer.agreement,
+        "spikes": {comparison.first: layer.first_spikes, comparison.second: layer.second_spikes},
+    }
+
+
+def layer_table(verification: Verification) -> Sequence[tuple[str, ...]]:
+    """One row per layer: its name, each exact comparison, the quantisation agreement, spikes of both."""
+    rows = []
+    for layer in verification.quantisation.layers:
+        exact = [_share(comparison, layer.layer) for comparison in verification.exact]
+        spikes = (str(layer.first_spikes), str(layer.second_spikes))
+        rows.append((layer.layer, *exact, f"{100 * layer.agreement:.3f} %", *spikes))
+    return rows
+
+
+def _share(comparison: Comparison, name: str) -> str:
+    """Percent, cut rather than rounded, so that 100 means all."""
+    for layer in comparison.layers:
+        if layer.layer == name:
+            return f"{np.floor(1e5 * layer.agreement) / 1e3:g} %"
+    return "-"

@@ -1,0 +1,161 @@
+"""Tell a rounding tie from an error: where float32 and float64 runs of one graph first differ.
+
+PyTorch computes in float32, the graph interpreter in float64. Where a potential meets its threshold to
+within float32's rounding, the two may spike differently, and neither is wrong. Whether a difference is
+such a tie is not a matter of taste: by the standard model of rounding, a sum of products of which each
+passes through at most k operations is off by at most
+
+    gamma_k * (the same sum with absolute values),   gamma_k = k u / (1 - k u),  u = 2^-24
+
+(Higham, "Accuracy and Stability of Numerical Algorithms", 2nd edition, 2002, lemma 3.1 and section
+3.1). The absolute sums follow the network operation by operation, and the neuron step by step. A first
+difference beyond that bound is an error of one of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import singledispatch
+
+import numpy as np
+
+from avnir.ir.graph import Graph, Node
+from avnir.ir.operation import Array
+from avnir.ir.real import BatchNorm, Conv2d, Lif, Linear, RealOperation, Scale
+from avnir.trace import Trace
+from avnir.verify.compare import Divergence, compare
+
+UNIT_ROUNDOFF = 2.0**-24
+"""Of float32, round to nearest."""
+NEURON_OPERATIONS = 8
+"""Roundings in one step of snnTorch's Leaky: product, sum, reset product, difference, again for the reset."""
+NORM_OPERATIONS = 16
+"""Roundings in one batch normalisation, its root and quotient included with room to spare."""
+
+
+def tie_samples(graph: Graph, inputs: Mapping[str, Array], single: Trace, double: Trace) -> tuple[int, ...]:
+    """The samples in which the two traces differ, but first at a tie; `double` is `interpret_real`'s.
+
+    A sample whose first difference is no tie is not listed: it is a real difference.
+    """
+    ties = []
+    for index in _differing(single, double):
+        alone = single.samples([index]), double.samples([index])
+        where = compare(*alone, ("single", "double")).divergence
+        if where is not None and is_tie(
+            graph, {n: a[:, [index]] for n, a in inputs.items()}, alone[1], where
+        ):
+            ties.append(index)
+    return tuple(ties)
+
+
+def _differing(first: Trace, second: Trace) -> list[int]:
+    found = [np.any(a != second.spikes[n], axis=(0, *range(2, a.ndim))) for n, a in first.spikes.items()]
+    return [int(index) for index in np.flatnonzero(np.any(found, axis=0))]
+
+
+def is_tie(graph: Graph, inputs: Mapping[str, Array], trace: Trace, where: Divergence) -> bool:
+    """Whether the potential at `where` lies within the rounding bound of its threshold.
+
+    `inputs` and `trace` (of `interpret_real`) are of one sample. All earlier spikes agree, so both runs
+    saw the same spikes until then.
+    """
+    node = graph[where.layer]
+    if not isinstance(node.op, Lif):
+        return False
+    potential, bound = 0.0, 0.0
+    state: dict[str, Array] = {}
+    size = np.zeros((1, *graph.shapes[where.layer]))
+    place = (0, *where.neuron)
+    for step in range(where.step + 1):
+        shown = {name: array[step].astype(np.float64) for name, array in inputs.items()}
+        shown |= {name: array[step].astype(np.float64) for name, array in trace.spikes.items()}
+        current, magnitude, roundings = _current(graph, node, shown)
+        decided = _before_reset(node.op, current, state)
+        size = node.op.beta * size + magnitude * node.op.gain + np.abs(node.op.threshold)
+        count = roundings + NEURON_OPERATIONS * (step + 1)
+        potential = float(decided[place])
+        bound = float((size * _gamma(count))[place])
+    threshold = float(np.broadcast_to(node.op.threshold, graph.shapes[where.layer])[where.neuron])
+    return abs(potential - threshold) <= bound
+
+
+def _gamma(count: int) -> float:
+    return count * UNIT_ROUNDOFF / (1 - count * UNIT_ROUNDOFF)
+
+
+def _before_reset(op: Lif, current: Array, state: dict[str, Array]) -> Array:
+    """One step of the neuron; the potential that was compared with the threshold, before a reset at once.
+
+    The same operation without a reset at its end, on the same state, gives it.
+    """
+    late = {"zero": "none", "subtract": "subtract_delayed"}
+    probe = dict(state)
+    op.replace(reset=late.get(op.reset, op.reset)).step(current, probe)
+    op.step(current, state)
+    return probe["v"]
+
+
+def _current(graph: Graph, node: Node, shown: Mapping[str, Array]) -> tuple[Array, Array, int]:
+    """The summed input of a layer, the same with absolute values, and the roundings on the longest way."""
+    values: dict[str, tuple[Array, Array, int]] = {}
+
+    def value(name: str) -> tuple[Array, Array, int]:
+        if name in shown:
+            return shown[name], np.abs(shown[name]), 0
+        if name not in values:
+            here = graph[name]
+            op: RealOperation = here.op  # type: ignore[assignment]
+            x, magnitude, count = summed(here)
+            values[name] = op.step(x, {}), absolute(op, magnitude), count + roundings(op)
+        return values[name]
+
+    def summed(here: Node) -> tuple[Array, Array, int]:
+        exact, magnitudes, counts = zip(*map(value, here.inputs), strict=True)
+        return np.sum(exact, axis=0), np.sum(magnitudes, axis=0), max(counts) + len(counts) - 1
+
+    return summed(node)
+
+
+@singledispatch
+def absolute(op: RealOperation, x: Array) -> Array:
+    """What `op` makes of magnitudes `x` when every parameter counts with its absolute value."""
+    return op.step(x, {})
+
+
+@absolute.register(Linear)
+@absolute.register(Conv2d)
+def _(op: Linear | Conv2d, x: Array) -> Array:
+    bias = None if op.bias is None else np.abs(op.bias)
+    return op.replace(weight=np.abs(op.weight), bias=bias).step(x, {})
+
+
+@absolute.register
+def _(op: BatchNorm, x: Array) -> Array:
+    scale = np.abs(op.affine()[0])
+    rest = (1,) * (x.ndim - 2)
+    shift = np.abs(op.mean) * scale + np.abs(op.bias)
+    return x * scale.reshape(-1, *rest) + shift.reshape(-1, *rest)
+
+
+@absolute.register
+def _(op: Scale, x: Array) -> Array:
+    return x * np.abs(op.scale)
+
+
+@singledispatch
+def roundings(op: RealOperation) -> int:
+    """An upper bound on the roundings that one value passes through in `op`."""
+    kernel: tuple[int, int] = getattr(op, "kernel", (1, 1))
+    return kernel[0] * kernel[1] + 1
+
+
+@roundings.register(Linear)
+@roundings.register(Conv2d)
+def _(op: Linear | Conv2d) -> int:
+    return int(op.weight[0].size) + 1
+
+
+@roundings.register
+def _(op: BatchNorm) -> int:
+    return NORM_OPERATIONS

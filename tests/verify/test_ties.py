@@ -1,0 +1,86 @@
+"""A tie is what the rounding bound says, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.interpret_real import interpret_real
+from avnir.ir.real import RESETS, Input, Lif, Linear, Output
+from avnir.trace import Trace
+from avnir.verify.compare import Divergence
+from avnir.verify.ties import is_tie, tie_samples
+from tests.networks import audio_visual, spikes
+
+
+def network(weight: float, reset: str = "zero") -> Graph:
+    """One neuron that decides at its third spike: 3 equal weights against threshold 1, no leak."""
+    nodes = (
+        Node("x", Input((3,))),
+        Node("fc", Linear(np.full((1, 3), weight)), ("x",)),
+        Node("lif", Lif(np.array(1.0), np.array(1.0), np.array(1.0), reset), ("fc",)),
+        Node("out", Output((1,)), ("lif",)),
+    )
+    return verified(Graph("real", nodes))
+
+
+def first(graph: Graph) -> tuple[dict[str, np.ndarray], Trace, Divergence]:
+    inputs = {"x": np.ones((1, 1, 3), np.uint8)}
+    return inputs, interpret_real(graph, inputs), Divergence(0, "lif", (0,), 0, 0, 1)
+
+
+@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize(
+    ("offset", "tie"), [(0.0, True), (1e-8, True), (-1e-8, True), (1e-5, False), (-1e-5, False)]
+)
+def test_the_bound_is_float32s(reset: str, offset: float, tie: bool) -> None:
+    graph = network((1 + offset) / 3, reset)
+    inputs, trace, where = first(graph)
+    assert is_tie(graph, inputs, trace, where) is tie
+
+
+def test_a_planted_flip_is_no_tie() -> None:
+    """Any spike turned round by hand is far from its threshold almost always, and is called an error."""
+    graph = audio_visual(0)
+    inputs = spikes(graph, 0)
+    right = interpret_real(graph, inputs)
+    changed = {name: array.copy() for name, array in right.spikes.items()}
+    changed["lif2"][3, 1, 0, 1, 1] ^= 1
+    wrong = Trace(changed, right.outputs)
+    assert tie_samples(graph, inputs, wrong, right) == ()
+
+
+def test_a_tie_is_listed_by_its_sample() -> None:
+    graph = network(1 / 3)
+    inputs = {"x": np.array([[[1, 1, 0], [1, 1, 1]]], np.uint8)}
+    double = interpret_real(graph, inputs)
+    flipped = {"lif": double.spikes["lif"] ^ np.array([[[0], [1]]], np.uint8)}
+    assert tie_samples(graph, inputs, Trace(flipped, double.outputs), double) == (1,)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_float32_differs_from_float64_by_less_than_the_bound(seed: int) -> None:
+    """The bound holds: thresholds moved onto potentials as float32 computes them are always ties."""
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(1, 50)).astype(np.float32)
+    x = (rng.random((8, 1, 50)) < 0.5).astype(np.uint8)
+    v = np.float32(0)
+    for step in x[:, 0]:
+        v = np.float32(0.9) * v + (weight[0] * step.astype(np.float32)).sum(dtype=np.float32)
+    threshold = abs(float(v))
+    sign = np.float32(np.sign(v))
+    nodes = (
+        Node("x", Input((50,))),
+        Node("fc", Linear(weight * sign), ("x",)),
+        Node("lif", Lif(np.array(np.float32(0.9)), np.array(threshold), np.array(1.0), "none"), ("fc",)),
+        Node("out", Output((1,)), ("lif",)),
+    )
+    graph = verified(Graph("real", nodes))
+    where = Divergence(7, "lif", (0,), 0, 0, 1)
+    assert is_tie(graph, {"x": x}, interpret_real(graph, {"x": x}), where)
+    farther = graph.with_nodes(
+        Node(n.name, n.op.replace(threshold=np.array(threshold * 1.001)), n.inputs) if n.name == "lif" else n
+        for n in graph
+    )
+    assert not is_tie(farther, {"x": x}, interpret_real(farther, {"x": x}), where)
