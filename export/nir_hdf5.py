@@ -51,8 +51,11 @@ R = TypeVar("R", bound=Record)
 
 
 def write_file(content: NirFile, path: Path) -> None:
-    """Write the whole file or nothing; the same content gives the same bytes."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+    """Write the whole file or nothing; the same content gives the same bytes.
+
+    It is made in memory first: where the disk is full, HDF5 itself crashes the process.
+    """
+    with h5py.File(path, "w", driver="core", backing_store=False, track_order=False) as file:
         _write_text(file, "version", NIR_VERSION)
         graph = file.create_group("node")
         _write_text(graph, "type", "NIRGraph")
@@ -62,6 +65,10 @@ def write_file(content: NirFile, path: Path) -> None:
         nodes = graph.create_group("nodes")
         for name, node in content.nodes.items():
             _write_node(nodes.create_group(name), node)
+        file.flush()
+        content_bytes = file.id.get_file_image()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content_bytes)
 
 
 def _write_node(group: Any, node: NirNode) -> None:

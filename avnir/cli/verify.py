@@ -55,11 +55,12 @@ def command(
     from avnir.compile import compile_graph
     from avnir.cost.synops import count
     from avnir.errors import GateError
-    from avnir.export import load
     from avnir.trace import checked_inputs
 
     chip = target.load(target_name)
     chosen = {name: find(name) for name in dict.fromkeys(backends)}
+    from avnir.export import load  # loads torch: after the checks that need none
+
     checkpoint = load(model)
     given, labels = (
         (checkpoint.inputs, checkpoint.labels) if inputs_path is None else read_inputs(inputs_path)
