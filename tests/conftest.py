@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,15 @@ import pytest
 # Two processes whose threads spin while they wait slow each other many times over on few cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Tracing, the models and the main job need torch; the rest, NIR included, is tested without.
+collect_ignore_glob = [] if find_spec("torch") else ["end_to_end/*", "models/*", "export/test_[!n]*"]
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_report_header() -> str | None:
+    """Say what is left out."""
+    return f"without torch, left out: {', '.join(collect_ignore_glob)}" if collect_ignore_glob else None
 
 
 @pytest.fixture(scope="session")

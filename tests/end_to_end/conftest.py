@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="the main job traces models and needs torch")
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 Avnir = Callable[..., subprocess.CompletedProcess[str]]
 
