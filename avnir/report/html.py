@@ -17,8 +17,9 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem
 table { border-collapse: collapse; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
-td { font-variant-numeric: tabular-nums; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
+th, td { text-align: left; }
+.number { font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
+.scroll { margin: 1.5rem 0; }
 .verdict { border-left: .4rem solid; padding: .3rem .8rem; }
 .equal { border-color: #2a7d4f; } .differs { border-color: #b3261e; }
 li { overflow-wrap: anywhere; }
@@ -30,7 +31,7 @@ def report(model: str, compiled: Compiled, verification: Verification) -> str:
     program = compiled.program
     demand = compiled.demand
     equal = verification.equal
-    verdict = "Nothing changed on the way" if equal else "Something changed on the way"
+    verdict = "The export is exact" if equal else "The export is not exact"
     parts = [
         f"<h1>{escape(model)} on {escape(program.target)}</h1>",
         f'<p class="verdict {"equal" if equal else "differs"}"><strong>{verdict}.</strong> '
@@ -59,7 +60,7 @@ def _summary(verification: Verification) -> str:
     share = 100 * verification.quantisation.agreement
     return (
         f"Every spike equal over {verification.samples} samples of {verification.steps} steps: {pairs}. "
-        f"The integers agree with the float model in {share:.3f} % of spike slots."
+        f"What quantisation costs: the integers agree with the float model in {share:.3f} % of spike slots."
     )
 
 
@@ -85,9 +86,14 @@ def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     listed = list(rows)
     if not listed:
         return ""
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in listed)
+    styles = [' class="number"' if all(r[i][:1].isdigit() for r in listed) else "" for i in range(len(head))]
+    top = "".join(f'<th scope="col"{s}>{escape(cell)}</th>' for cell, s in zip(head, styles, strict=True))
+    body = "".join(f"<tr>{_cells(row, styles)}</tr>" for row in listed)
     return (
         f'<div class="scroll"><table><caption>{escape(caption)}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _cells(row: Sequence[str], styles: Sequence[str]) -> str:
+    return "".join(f"<td{style}>{escape(cell)}</td>" for cell, style in zip(row, styles, strict=True))
