@@ -1,21 +1,25 @@
 """Backends: whatever can run a program. Found by entry point, so that the core knows none of them.
 
-A package offers one by an entry point in the group `avnir.backends` that names a `Backend` object.
+A package offers one by an entry point in the group `avnir.backends` that names a `Backend` object. A
+framework that runs the network itself, in floating point, is offered in the group `avnir.references` by
+a function of a real graph and its inputs, `[T, B, *shape]`, that gives a trace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
 from avnir.errors import BackendError
+from avnir.ir.graph import Graph
 from avnir.ir.operation import Array
 from avnir.program import Program
 from avnir.trace import Trace
 
 GROUP = "avnir.backends"
+REFERENCES = "avnir.references"
 
 
 class Session(Protocol):
@@ -49,17 +53,27 @@ class Backend(Protocol):
         ...
 
 
+def installed(group: str) -> Mapping[str, EntryPoint]:
+    """What is offered in a group of entry points, by name, sorted; nothing is imported."""
+    return {point.name: point for point in sorted(entry_points(group=group), key=lambda point: point.name)}
+
+
 def available() -> dict[str, Backend]:
     """Every installed backend by name, sorted."""
-    found = {point.name: point.load() for point in entry_points(group=GROUP)}
-    return dict(sorted(found.items()))
+    return {name: point.load() for name, point in installed(GROUP).items()}
 
 
 def find(name: str) -> Backend:
-    """The backend called `name`; BackendError naming those installed."""
-    names = sorted(point.name for point in entry_points(group=GROUP))
-    for point in entry_points(group=GROUP):
-        if point.name == name:
-            backend: Backend = point.load()
-            return backend
-    raise BackendError(f"there is no backend {name!r}; installed are {', '.join(names) or 'none'}")
+    """The backend called `name`; BackendError naming those installed, frameworks included."""
+    backends = installed(GROUP)
+    if name not in backends:
+        names = ", ".join(sorted([*backends, *installed(REFERENCES)])) or "none"
+        raise BackendError(f"there is no backend {name!r}; installed are {names}")
+    backend: Backend = backends[name].load()
+    return backend
+
+
+def reference(name: str) -> Callable[[Graph, Mapping[str, Array]], Trace]:
+    """The framework called `name` (one of `installed(REFERENCES)`), as a function of graph and inputs."""
+    run: Callable[[Graph, Mapping[str, Array]], Trace] = installed(REFERENCES)[name].load()
+    return run

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from avnir.errors import DataError
-from avnir.files import atomic_path
+from avnir.files import atomic_path, read_npz
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array
 
 FORMAT = "avnir-trace-1"
+MAX_MESSAGE_BITS = 24
+"""The widest graded spike (`avnir.ir.integer.Input`)."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,7 @@ class Trace:
     @classmethod
     def load(cls, path: Path) -> Trace:
         """Read what `save` wrote (DataError where the file is missing, damaged or foreign)."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{path} cannot be read as a trace ({error}); record it again") from error
+        arrays = read_npz(path)
         if str(arrays.pop("format", "")) != FORMAT:
             raise DataError(f"{path} is not a trace of format {FORMAT}; record it again with this version")
         groups: dict[str, dict[str, Array]] = {"spikes": {}, "outputs": {}, "states": {}}
@@ -116,6 +114,8 @@ def _array_problems(node: Node, array: Array) -> list[str]:
     bits = node.op.message_bits  # type: ignore[attr-defined]
     if bits is None:
         return []
+    if not 0 <= bits <= MAX_MESSAGE_BITS:
+        return [f"input {name!r} declares messages of {bits} bits, but the chip has 0 to {MAX_MESSAGE_BITS}"]
     low, high = (0, 1) if bits == 0 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     broken = fractional and bool(np.any(array != np.round(array)))
     if broken or array.min() < low or array.max() > high:

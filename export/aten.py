@@ -1,137 +1,71 @@
 """PyTorch's operations, as torch.export writes them, in terms of the real level.
 
-One function per operation, in the table HANDLERS. A handler gets the operation's arguments by name
-and returns what stands for its result, or raises `Refused` with the reason and the remedy.
+One function per operation, in the table HANDLERS, with those of `aten_scale` (factors, differences,
+products), `aten_parts` (slices, splits, cat) and `aten_pool`. A handler gets the operation's arguments
+by name and returns what stands for its result, or raises `Refused` with the reason and the remedy.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from snntorch import Leaky
 
-from avnir.export.builder import Call, Membrane, Parameter, Refused, State, Value, Zeros
-from avnir.export.neurons import lif
+from avnir.export import aten_parts, aten_pool, aten_scale
+from avnir.export.aten_arguments import array_of, padding_of, pair, required_array, value_of
+from avnir.export.aten_rows import in_rows, row
+from avnir.export.builder import Call, Handler, Membrane, Refused, State, Value, Zeros
+from avnir.export.neurons import lif, scales
 from avnir.ir import real
-from avnir.ir.operation import Array, Shape
-
-
-def _value(call: Call, name: str = "input") -> Value:
-    value = call[name]
-    if isinstance(value, Value):
-        return value
-    if isinstance(value, Membrane):
-        raise Refused(
-            "uses a membrane potential",
-            "Use the neuron's spikes; on the chip the potential stays in the neuron",
-        )
-    raise Refused(
-        "computes with a constant or a parameter",
-        "Compute it once, outside forward (for weight norms: remove_parametrizations)",
-    )
-
-
-def _array(call: Call, name: str) -> Array | None:
-    value = call[name]
-    if value is None:
-        return None
-    if not isinstance(value, Parameter):
-        raise Refused(f"the {name} is computed in forward", "Give the layer plain parameters")
-    array: Array = value.tensor.detach().numpy().copy()
-    if array.dtype != np.float32 or not np.all(np.isfinite(array)):
-        raise Refused(
-            f"{value.name} is {array.dtype} or not finite", "Use finite float32 parameters: model.float()"
-        )
-    return array
-
-
-def _required(call: Call, name: str) -> Array:
-    array = _array(call, name)
-    if array is None:
-        raise Refused(f"has no {name}", "Give the layer plain parameters")
-    return array
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    items = [value] if isinstance(value, int) else list(value)
-    return (int(items[0]), int(items[-1]))
 
 
 def _linear(call: Call) -> Value:
-    x = _value(call)
+    x = value_of(call)
     if len(x.shape) != 1:
         raise Refused(
             f"Linear on the last axis of samples {x.shape}", "Flatten the sample first: x.flatten(1)"
         )
-    return call.emit(real.Linear(_required(call, "weight"), _array(call, "bias")), x)
+    return call.emit(real.Linear(required_array(call, "weight"), array_of(call, "bias")), x)
 
 
 def _conv2d(call: Call) -> Value:
-    weight = _required(call, "weight")
-    dilation = _pair(call["dilation"])
-    padding = _padding(call["padding"], weight.shape[2:], dilation)
+    weight = required_array(call, "weight")
+    dilation = pair(call["dilation"])
+    padding = padding_of(call["padding"], weight.shape[2:], dilation)
     op = real.Conv2d(
-        weight, _array(call, "bias"), _pair(call["stride"]), padding, dilation, int(call["groups"])
+        weight, array_of(call, "bias"), pair(call["stride"]), padding, dilation, int(call["groups"])
     )
-    return call.emit(op, _value(call))
+    return call.emit(op, value_of(call))
 
 
-def _padding(padding: Any, kernel: Shape, dilation: tuple[int, int]) -> tuple[int, int]:
-    """PyTorch's 'same' adds dilation * (kernel - 1) zeros in all, half on each side where that is even."""
-    if not isinstance(padding, str):
-        return _pair(padding)
-    if padding == "valid":
-        return (0, 0)
-    total = tuple(d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
-    if any(t % 2 for t in total):
-        raise Refused("padding='same' with an even kernel pads one side more", "Use an odd kernel")
-    return (total[0] // 2, total[1] // 2)
+def _conv1d(call: Call) -> Value:
+    weight = required_array(call, "weight")[:, :, None]
+    (stride,), (dilation,) = call["stride"], call["dilation"]
+    padding = padding_of(row(call["padding"]), weight.shape[2:], (1, dilation))
+    op = real.Conv2d(weight, array_of(call, "bias"), (1, stride), padding, (1, dilation), int(call["groups"]))
+    return in_rows(call, op, value_of(call))
 
 
 def _batch_norm(call: Call) -> Value:
-    mean, variance = _array(call, "running_mean"), _array(call, "running_var")
+    mean, variance = array_of(call, "running_mean"), array_of(call, "running_var")
     if call["training"] or mean is None or variance is None:
         raise Refused(
             "batch normalisation by the statistics of each batch",
             "Keep track_running_stats=True and use eval()",
         )
-    weight, bias = _array(call, "weight"), _array(call, "bias")
+    weight, bias = array_of(call, "weight"), array_of(call, "bias")
     ones, zeros = np.ones_like(mean), np.zeros_like(mean)
     weight, bias = ones if weight is None else weight, zeros if bias is None else bias
-    return call.emit(real.BatchNorm(mean, variance, weight, bias, float(call["eps"])), _value(call))
-
-
-def _avg_pool2d(call: Call) -> Value:
-    padding = _pair(call["padding"])
-    if call["divisor_override"] is not None:
-        raise Refused("divisor_override", "Leave it out and fold the factor into the next layer's weights")
-    if any(padding) and not call["count_include_pad"]:
-        raise Refused("count_include_pad=False with padding", "Use count_include_pad=True or no padding")
-    return call.emit(real.AvgPool2d(*_window(call), padding), _value(call, "self"))
-
-
-def _max_pool2d(call: Call) -> Value:
-    if _pair(call["dilation"]) != (1, 1):
-        raise Refused("max-pooling with a dilation", "Use dilation=1")
-    return call.emit(real.MaxPool2d(*_window(call), _pair(call["padding"])), _value(call, "self"))
-
-
-def _window(call: Call) -> tuple[tuple[int, int], tuple[int, int]]:
-    if call["ceil_mode"]:
-        raise Refused(
-            "ceil_mode=True", "Use ceil_mode=False, and pad or crop the input where a window is cut"
-        )
-    kernel = _pair(call["kernel_size"])
-    return kernel, _pair(call["stride"]) if call["stride"] else kernel
+    op, x = real.BatchNorm(mean, variance, weight, bias, float(call["eps"])), value_of(call)
+    return in_rows(call, op, x) if len(x.shape) == 2 else call.emit(op, x)
 
 
 def _reshape(call: Call) -> Value | Zeros:
     if isinstance(call["self"], Zeros):
         return Zeros()
-    x = _value(call, "self")
+    x = value_of(call, "self")
     shape, window = call.builder.layout(call.result.shape)
     if math.prod(shape) != math.prod(x.shape):
         raise Refused(
@@ -158,14 +92,14 @@ def _dropout(call: Call) -> Value:
         raise Refused(
             "dropout that is active in eval mode", "Use nn.Dropout, or F.dropout(x, p, self.training)"
         )
-    return _value(call)
+    return value_of(call)
 
 
 def _add(call: Call) -> Value:
     a, b = call["self"], call["other"]
     if not isinstance(a, Value | Membrane) or not isinstance(b, Value | Membrane):
         raise Refused("adds a constant or a parameter", "Put it into the bias of the layer before")
-    a, b = _value(call, "self"), _value(call, "other")
+    a, b = value_of(call, "self"), value_of(call, "other")
     if call["alpha"] != 1:
         raise Refused(
             f"adds with alpha={call['alpha']}", "Fold the factor into the weights of the layer before"
@@ -177,32 +111,11 @@ def _add(call: Call) -> Value:
     return call.builder.sum(call.node, a, b)
 
 
-def _select(call: Call) -> Value:
-    x = _value(call, "self")
-    if not (x.window and call["dim"] == 0):
-        raise Refused("takes a part of a sample", "Use a Linear or a Conv2d whose weights are zero elsewhere")
-    return Value(x.producers, x.shape)
-
-
-def _unbind(call: Call) -> tuple[Value, ...]:
-    return (_select(call),)
-
-
-def _one_chunk(call: Call) -> tuple[Value, ...]:
-    if len(call.result) != 1:
-        raise Refused("splits a tensor", "Give each part a layer of its own, or an input of its own")
-    return (_value(call, "self"),)
-
-
 def _stack(call: Call) -> Value:
     x = _only(call, "stacks several tensors")
     if not call.builder.window or call["dim"] != 0 or x.window:
         raise Refused("stacks along a new axis", "Stack the steps' outputs along axis 0 only")
     return Value(x.producers, x.shape, window=True)
-
-
-def _cat(call: Call) -> Value:
-    return _only(call, "concatenates tensors")
 
 
 def _only(call: Call, problem: str) -> Value:
@@ -232,28 +145,46 @@ def _full(call: Call) -> Zeros:
 
 
 def _leaky(call: Call) -> tuple[Value, Membrane]:
-    x, mem, path = _value(call), call["mem"], call["layer"]
+    return _neuron(call), _membrane(call, "mem", "membrane potential")
+
+
+def _synaptic(call: Call) -> tuple[Value, Membrane, Membrane]:
+    current = _membrane(call, "syn", "synaptic current")
+    return _neuron(call), current, _membrane(call, "mem", "membrane potential")
+
+
+def _neuron(call: Call) -> Value:
+    x, path = value_of(call), call["layer"]
     if x.window:
         raise Refused("a neuron gets the whole window at once", "Loop over the steps: for x_t in x: lif(x_t)")
-    state = mem.index if isinstance(mem, State) else None
-    if state is None and mem is not None and not (call.builder.window and isinstance(mem, Zeros)):
+    module = call.builder.modules[path]
+    operation = lif(module, x.shape)
+    for factor in scales(module, x.shape):
+        x = call.emit(real.Scale(factor), x)
+    return call.emit(operation, x, path)
+
+
+def _membrane(call: Call, name: str, words: str) -> Membrane:
+    given = call[name]
+    state = given.index if isinstance(given, State) else None
+    if state is None and given is not None and not (call.builder.window and isinstance(given, Zeros)):
         raise Refused(
-            "the neuron's potential starts anew each step, or comes from elsewhere",
-            "Hand its own potential back to it: init_hidden=True, or states that forward takes and returns",
+            f"the neuron's {words} starts anew each step, or comes from elsewhere",
+            f"Hand its own {words} back to it: init_hidden=True, or states that forward takes and returns",
         )
-    spikes = call.emit(lif(cast(Leaky, call.builder.modules[path]), x.shape), x, path)
-    return spikes, Membrane(path, state)
+    return Membrane(call["layer"], state, words)
 
-
-Handler = Callable[[Call], Any]
 
 HANDLERS: Mapping[str, Handler] = {
+    **aten_parts.HANDLERS,
+    **aten_pool.HANDLERS,
+    **aten_scale.HANDLERS,
     "aten.linear.default": _linear,
+    "aten.conv1d.default": _conv1d,
+    "aten.conv1d.padding": _conv1d,
     "aten.conv2d.default": _conv2d,
     "aten.conv2d.padding": _conv2d,
     "aten.batch_norm.default": _batch_norm,
-    "aten.avg_pool2d.default": _avg_pool2d,
-    "aten.max_pool2d.default": _max_pool2d,
     "aten.dropout.default": _dropout,
     "aten.dropout_.default": _dropout,
     "aten.feature_dropout.default": _dropout,
@@ -261,13 +192,10 @@ HANDLERS: Mapping[str, Handler] = {
     "aten.feature_alpha_dropout.default": _dropout,
     "aten.add.Tensor": _add,
     "aten.add_.Tensor": _add,
-    "aten.select.int": _select,
-    "aten.unbind.int": _unbind,
-    "aten.chunk.default": _one_chunk,
-    "aten.split.Tensor": _one_chunk,
     "aten.stack.default": _stack,
-    "aten.cat.default": _cat,
     "aten.to.dtype": _to,
+    "aten.to.dtype_layout": _to,
+    "aten.type_as.default": _to,
     "aten.zeros.default": _zeros,
     "aten.zeros_like.default": _zeros,
     "aten.new_zeros.default": _zeros,
@@ -275,6 +203,7 @@ HANDLERS: Mapping[str, Handler] = {
     "aten.full_like.default": _full,
     "_operator.getitem": _item,
     "avnir.leaky.default": _leaky,
+    "avnir.synaptic.default": _synaptic,
     **dict.fromkeys(
         (
             "aten.flatten.using_ints",

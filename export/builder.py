@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from avnir.export.capture import identifier, place_of
 from avnir.ir import real
 from avnir.ir.graph import Node
-from avnir.ir.operation import Shape
+from avnir.ir.operation import Array, Operation, Shape
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,18 @@ class Zeros:
 
 @dataclass(frozen=True)
 class State:
-    """The membrane potential that the caller hands in, by its position."""
+    """The neuron's state that the caller hands in, by its position."""
 
     index: int
 
 
 @dataclass(frozen=True)
 class Membrane:
-    """The membrane potential after the step of the neuron layer at `path`; `state` if the caller keeps it."""
+    """A state after the step of the neuron layer at `path`, in words; `state` if the caller keeps it."""
 
     path: str
     state: int | None
+    words: str
 
 
 class Refused(Exception):
@@ -72,7 +73,10 @@ class Refused(Exception):
 
 @dataclass
 class Builder:
-    """The nodes made so far; `layers` maps each neuron node to its module's path, `taken`: names in use."""
+    """The nodes made so far; `layers` maps each neuron node to its module's path, `taken`: names in use.
+
+    `rows`: what was reshaped from (C, 1, L) to (C, L), so that it need not be reshaped back.
+    """
 
     modules: Mapping[str, nn.Module]
     batch: int
@@ -80,14 +84,18 @@ class Builder:
     taken: set[str]
     nodes: dict[str, Node] = field(default_factory=dict)
     layers: dict[str, str] = field(default_factory=dict)
+    rows: dict[tuple[str, ...], Value] = field(default_factory=dict)
 
-    def emit(self, node: fx.Node, op: real.RealOperation, x: Value, layer: str | None = None) -> Value:
-        """The output of a new node for `op`, named after its module; `layer` is a neuron's path."""
+    def emit(
+        self, node: fx.Node, op: real.RealOperation, x: Value, layer: str | None = None, label: str = ""
+    ) -> Value:
+        """The output of a new node for `op`, named after its module and `label`; `layer`: a neuron's path."""
         shape = op.output_shape(x.shape)
         place = place_of(node)
         path = place.path if layer is None else layer
-        own = place.leaf or layer is not None
-        name = self.fresh("_".join(part for part in (path, "" if own else op.kind.lower()) if part))
+        own = layer is not None or (place.leaf and op.kind != "Scale")
+        suffix = label or ("" if own else op.kind.lower())
+        name = self.fresh("_".join(part for part in (path, suffix) if part))
         self.nodes[name] = Node(name, op, x.producers, str(place))
         if layer is not None:
             self.layers[name] = layer
@@ -104,6 +112,15 @@ class Builder:
         if count > 1 and x.producers != (UNKNOWN,):
             x = self.emit(node, real.Scale(np.array(count, np.float32)), x)
         return x.producers[0]
+
+    def is_binary(self, x: Value) -> bool:
+        """Whether `x` is known to be one train of zeros and ones, possibly pooled or reshaped."""
+        node = self.nodes.get(x.producers[0])
+        if len(x.producers) != 1 or node is None:
+            return x.producers == (UNKNOWN,)
+        if node.op.kind in ("Flatten", "MaxPool2d") or _picks(node.op):
+            return self.is_binary(Value(node.inputs, ()))
+        return node.op.spiking or getattr(node.op, "message_bits", None) == 0
 
     def fresh(self, text: str) -> str:
         """A name that is not taken: the text itself, or with a number."""
@@ -124,6 +141,15 @@ class Builder:
         raise Refused(
             "moves or drops the batch", "Keep the batch first: x.flatten(1), x.view(x.size(0), ...)"
         )
+
+
+def _picks(op: Operation) -> bool:
+    """Whether each output is one of the inputs, or 0: weights of zeros and at most a single one a row."""
+    weight: Array | None = getattr(op, "weight", None)
+    if op.kind not in ("Linear", "Conv2d") or weight is None or getattr(op, "bias", None) is not None:
+        return False
+    rows = weight.reshape(len(weight), -1)
+    return bool(np.all((rows == 0) | (rows == 1)) and np.all(np.count_nonzero(rows, axis=1) <= 1))
 
 
 @dataclass(frozen=True)
@@ -147,5 +173,9 @@ class Call:
         for value in self.arguments.values():
             yield from value if isinstance(value, list | tuple) else (value,)
 
-    def emit(self, op: real.RealOperation, x: Value, layer: str | None = None) -> Value:
-        return self.builder.emit(self.node, op, x, layer)
+    def emit(self, op: real.RealOperation, x: Value, layer: str | None = None, label: str = "") -> Value:
+        return self.builder.emit(self.node, op, x, layer, label)
+
+
+Handler = Callable[[Call], Any]
+"""Takes one operation: gives what stands for its result, or raises Refused."""

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from snntorch import Leaky
 from snntorch._neurons.neurons import SpikingNeuron
 from torch import Tensor, nn
+
+from avnir.export.neurons import STATES, kind_of
 
 
 @contextmanager
@@ -38,10 +39,11 @@ def isolated(model: nn.Module) -> Iterator[None]:
 
 
 def forget(model: nn.Module) -> None:
-    """Give every Leaky neuron the empty state that it is made with."""
+    """Give every neuron that is taken the empty states that it is made with."""
     for module in model.modules():
-        if isinstance(module, Leaky):
-            module.mem = torch.zeros(0)
+        if kind := kind_of(module):
+            for name in STATES[kind]:
+                setattr(module, name, torch.zeros(0))
 
 
 _TABLES = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")

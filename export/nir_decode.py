@@ -17,7 +17,7 @@ from avnir.passes.fold_gain import canonical
 
 AGREE = 1e-12
 """How far 1 - beta may be from dt/tau, relative, to be the same leak: a few roundings of float64."""
-NEURONS = ("LIF", "IF")
+NEURONS = ("LIF", "IF", "CubaLIF")
 
 
 def stale(what: str) -> str:
@@ -29,18 +29,20 @@ def stale(what: str) -> str:
 
 
 def neuron_problems(nir: NirNode, dt: float) -> Iterator[str]:
-    """What no LIF or IF of ours can do; the parameters are finite."""
+    """What no LIF, IF or CubaLIF of ours can do; the parameters are finite."""
     fields = {name: nir.array(name).astype(np.float64) for name in nir.fields}
     shapes = {name: value.shape for name, value in fields.items()}
     if len(set(shapes.values())) > 1:
         yield f"its parameters have different shapes: {shapes}"
     low = {name: float(value.min()) for name, value in fields.items()}
-    if low.get("tau", dt) <= 0:
-        yield f"tau goes down to {low['tau']} s, but must be positive"
-    elif low.get("tau", dt) < dt:
-        yield f"tau goes down to {low['tau']} s, but must be at least one time step of {dt} s"
-    if low["r"] <= 0:
-        yield f"r goes down to {low['r']}, but must be positive"
+    for name in low.keys() & {"tau", "tau_mem", "tau_syn"}:
+        if low[name] <= 0:
+            yield f"{name} goes down to {low[name]} s, but must be positive"
+        elif low[name] < dt:
+            yield f"{name} goes down to {low[name]} s, but must be at least one time step of {dt} s"
+    for name in low.keys() & {"r", "w_in"}:
+        if low[name] <= 0:
+            yield f"{name} goes down to {low[name]}, but must be positive"
     if low["v_threshold"] < 0:
         yield f"v_threshold goes down to {low['v_threshold']}, but must not be negative"
     for name in ("v_leak", "v_reset"):
@@ -159,24 +161,36 @@ def _threshold(nir: NirNode, shape: Shape, dt: float) -> real.Threshold:
 
 def _lif(nir: NirNode, shape: Shape, dt: float) -> real.Lif:
     tau = _parameter(nir, "tau", shape).astype(np.float64)
-    beta = _beta(nir, tau, dt)
+    beta = _leak("beta", nir.record.beta, tau, dt)
     r = _parameter(nir, "r", shape).astype(np.float64)
     gain = np.where((r == 1) & (beta < 1), 1 - beta, r * (dt / tau))
     return _neuron(nir, shape, canonical(beta, shape), gain)
 
 
-def _beta(nir: NirNode, tau: Array, dt: float) -> Array:
+def _cuba(nir: NirNode, shape: Shape, dt: float) -> real.Lif:
+    ones = np.ones(shape)
+    tau_syn, tau_mem, r, w_in = (
+        _parameter(nir, name, shape).astype(np.float64) if name in nir.fields else ones
+        for name in ("tau_syn", "tau_mem", "r", "w_in")
+    )
+    alpha = _leak("alpha", nir.record.alpha, tau_syn, dt)
+    beta = _leak("beta", nir.record.beta, tau_mem, dt)
+    unit = (r == tau_mem / dt) & (w_in == tau_syn / dt)
+    gain = np.where(unit, 1.0, r * (dt / tau_mem) * (w_in * (dt / tau_syn)))
+    return _neuron(nir, shape, canonical(beta, shape), gain).replace(alpha=canonical(alpha, shape))
+
+
+def _leak(name: str, said: float | list[float] | None, tau: Array, dt: float) -> Array:
     """The exact leak that the metadata says, if it is what tau says; else the leak of tau."""
-    said = nir.record.beta
     if said is None:
         return 1 - dt / tau
     exact = np.array(said, np.float64)
     if exact.ndim and exact.size != tau.size:
-        raise InterchangeError(stale("the number of betas"))
-    beta = np.broadcast_to(exact.reshape(tau.shape if exact.ndim else ()), tau.shape)
-    if not np.all(np.abs((1 - beta) - dt / tau) <= AGREE * np.abs(1 - beta)):
-        raise InterchangeError(stale("beta"))
-    return beta
+        raise InterchangeError(stale(f"the number of {name}s"))
+    leak = np.broadcast_to(exact.reshape(tau.shape if exact.ndim else ()), tau.shape)
+    if not np.all(np.abs((1 - leak) - dt / tau) <= AGREE * np.abs(1 - leak)):
+        raise InterchangeError(stale(name))
+    return leak
 
 
 def _if(nir: NirNode, shape: Shape, dt: float) -> real.Lif:
@@ -203,5 +217,6 @@ DECODERS: Mapping[str, Callable[[NirNode, Shape, float], real.RealOperation]] = 
     "Threshold": _threshold,
     "LIF": _lif,
     "IF": _if,
+    "CubaLIF": _cuba,
 }
 """How to make an operation of a node, the shape of its input and dt. Raise InterchangeError or GraphError."""

@@ -4,6 +4,9 @@ The neurons are NIR's, stepped by forward Euler (Pedersen et al., Nature Communi
 
     LIF  dv/dt = (v_leak - v + r I) / tau     ->  beta = 1 - dt/tau,  gain = r dt/tau
     IF   dv/dt = r I                          ->  beta = 1,           gain = r dt
+    CubaLIF, LIF of a current: dv/dt = (v_leak - v + r i) / tau_mem,  di/dt = (-i + w_in I) / tau_syn
+                                              ->  alpha = 1 - dt/tau_syn, beta = 1 - dt/tau_mem,
+                                                  gain = r dt/tau_mem * w_in dt/tau_syn
 
 with v_leak = 0, v_reset = 0. Where r = 1 the gain of a LIF is 1 - beta, its canonical form. A file without
 avnir's metadata has hard resets, binary inputs, and no time step: the caller says it. A file with them
@@ -33,7 +36,6 @@ REASONS: Mapping[str, str] = {
     "LI": "a neuron without spikes is not read; end the network before it",
     "I": "a neuron without spikes is not read; end the network before it",
     "CubaLI": "a neuron without spikes is not read; end the network before it",
-    "CubaLIF": "a neuron with a synaptic current is not read; use LIF",
     "Conv1d": "is not read; write it as a Conv2d of height 1",
 }
 """Why a type of NIR is not taken, and what to use instead."""

@@ -49,7 +49,8 @@ class GraphRecord(Record):
 class NodeRecord(Record):
     """What avnir adds to a node; a key that is left out has the meaning of a file without metadata.
 
-    `beta` is the exact leak, one value or the neurons' in row-major order. `shape` is a Scale's or an
+    `beta` and `alpha` are the exact leaks of the potential and of the synaptic current, one value or the
+    neurons' in row-major order. `shape` is a Scale's or an
     Output's own shape, where NIR needs that of its input. `kernel`, `padding`, `groups` and `bias` say
     what a convolution was before it took the form that NIR can hold.
     """
@@ -58,6 +59,7 @@ class NodeRecord(Record):
     message_bits: int | None = 0
     reset: str = "zero"
     beta: float | list[float] | None = None
+    alpha: float | list[float] | None = None
     shape: list[int] | None = None
     kernel: tuple[int, int] | None = None
     padding: tuple[int, int] | None = None
@@ -105,6 +107,7 @@ FIELDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         ("Threshold", "threshold", ""),
         ("LIF", "tau r v_leak v_threshold", "v_reset"),
         ("IF", "r v_threshold", "v_reset"),
+        ("CubaLIF", "tau_syn tau_mem r v_leak v_threshold", "v_reset w_in"),
     )
 }
 """The types that avnir takes, with the fields that each must and may have."""

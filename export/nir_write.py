@@ -1,10 +1,11 @@
 """A real graph as a NIR file that other frameworks read, and that reads back as the equal graph.
 
 The graph comes in the form that `avnir.passes.fold_gain` makes. A Lif of reset "zero" is then plainly
-NIR's LIF with r = 1 and tau = dt / (1 - beta), or its IF where beta = 1; with another reset it is the
-same with the reset in the metadata, so that a reader who does not look there gets a hard reset. All
-parameters are of the neurons' full shape, those of neurons in float64, weights in their own dtype.
-An edge is an entry of `Node.inputs`; several edges into one node are summed, as NIR says.
+NIR's LIF with r = 1 and tau = dt / (1 - beta), or its IF where beta = 1, or with a synaptic current its
+CubaLIF with r = tau_mem / dt and w_in = tau_syn / dt. With another reset it is the same with the reset in
+the metadata, so that a reader who does not look there gets a hard reset. All parameters are of the
+neurons' full shape, those of neurons in float64, weights in their own dtype. An edge is an entry of
+`Node.inputs`; several edges into one node are summed, as NIR says.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from avnir.ir import real
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.operation import Array, Shape, same_array
 from avnir.ir.text import graph_digest
-from avnir.passes.fold_gain import canonical, canonical_operation, mixed, unit_gain
+from avnir.passes.fold_gain import canonical, canonical_operation, leak_problem, unit_gain
 
 
 class Refused(Exception):
@@ -185,11 +186,9 @@ def _lif(op: real.Lif, shape: Shape, dt: float) -> Encoded:
     _require_canonical(op, shape)
     if op.bias is not None:
         raise Refused("Lif.bias has no form in NIR", "Put it into the bias of the Linear or Conv2d in front")
-    if mixed(op):
-        raise Refused(
-            "some of its neurons have beta = 1, others less", "Use two layers, or a beta just below 1"
-        )
-    if not same_array(op.gain, canonical(unit_gain(op.beta, dt), shape)):
+    if problem := leak_problem(op):
+        raise Refused(*problem)
+    if not same_array(op.gain, canonical(unit_gain(op, dt), shape)):
         raise Refused("its gain is not the one of NIR's r = 1", "Run the pass fold_gain first")
     extra: dict[str, Any] = {} if op.reset == "zero" else {"reset": op.reset}
     zeros = np.zeros(shape)
@@ -200,8 +199,19 @@ def _lif(op: real.Lif, shape: Shape, dt: float) -> Encoded:
     }
     if np.all(op.beta == 1):
         return "IF", fields, extra
-    extra["beta"] = op.beta.reshape(-1).tolist() if op.beta.ndim else op.beta.item()
-    return "LIF", {"tau": _full(dt / (1 - op.beta), shape), "v_leak": zeros, **fields}, extra
+    tau = _full(dt / (1 - op.beta), shape)
+    extra["beta"] = _values(op.beta)
+    if op.alpha is None:
+        return "LIF", {"tau": tau, "v_leak": zeros, **fields}, extra
+    extra["alpha"] = _values(op.alpha)
+    tau_syn = _full(dt / (1 - op.alpha), shape)
+    fields |= {"tau_mem": tau, "tau_syn": tau_syn, "r": tau / dt, "w_in": tau_syn / dt, "v_leak": zeros}
+    return "CubaLIF", fields, extra
+
+
+def _values(array: Array) -> float | list[float]:
+    values: float | list[float] = array.reshape(-1).tolist() if array.ndim else array.item()
+    return values
 
 
 def _require_canonical(op: real.RealOperation, shape: Shape) -> None:

@@ -198,10 +198,13 @@ def _(op: real.Lif, step: _Step, name: str, x: str, shape: Shape) -> None:
     threshold = step.constant(f"{name}/threshold", op.threshold)
     kept = before = step.state(f"{name}_v", shape)
     above = step.above(before, threshold, f"{name}/above")
+    current = _current(op, step, name, x, shape)
     if op.reset == "zero_delayed":
         kept = step.apply("Sub", [before, step.apply("Mul", [above, before], f"{name}/lost")], f"{name}/kept")
     decayed = step.apply("Mul", [step.constant(f"{name}/beta", op.beta), kept], f"{name}/decayed")
-    v = step.apply("Add", [decayed, _current(op, step, name, x)], f"{name}/integrated")
+    v = step.apply("Add", [decayed, current], f"{name}/integrated")
+    if op.reset == "zero_next":
+        v = _less(step, v, above, v, f"{name}/held")
     if op.reset in ("subtract", "subtract_delayed"):
         v = _less(step, v, above, threshold, f"{name}/reduced")
     spikes = step.above(v, threshold, name)
@@ -213,9 +216,14 @@ def _(op: real.Lif, step: _Step, name: str, x: str, shape: Shape) -> None:
     step.apply("Identity", [v], f"{name}_v_next")
 
 
-def _current(op: real.Lif, step: _Step, name: str, x: str) -> str:
+def _current(op: real.Lif, step: _Step, name: str, x: str, shape: Shape) -> str:
+    """What flows into the membrane: the gained input, through the synaptic current where there is one."""
     if np.any(op.gain != 1):
-        x = step.apply("Mul", [x, step.constant(f"{name}/gain", op.gain)], f"{name}/current")
+        x = step.apply("Mul", [x, step.constant(f"{name}/gain", op.gain)], f"{name}/gained")
+    if op.alpha is not None:
+        alpha, before = step.constant(f"{name}/alpha", op.alpha), step.state(f"{name}_i", shape)
+        decayed = step.apply("Mul", [alpha, before], f"{name}/remaining")
+        x = step.apply("Add", [decayed, x], f"{name}_i_next")
     if op.bias is not None:
         x = step.apply("Add", [x, step.constant(f"{name}/bias", op.bias)], f"{name}/biased")
     return x

@@ -11,7 +11,7 @@ import numpy as np
 
 from avnir.ir import real
 from avnir.ir.graph import Graph, Node, verified
-from avnir.ir.operation import Array, digest
+from avnir.ir.operation import Array, Operation, digest
 
 OPERATIONS: Mapping[str, type[real.RealOperation]] = {
     op.__name__: op
@@ -74,7 +74,9 @@ def graph_record(graph: Graph, store: Store) -> dict[str, Any]:
 
 
 def _node_record(node: Node, store: Store) -> dict[str, Any]:
-    values = {k: {"array": store.put(v)} if isinstance(v, np.ndarray) else v for k, v in node.op.items()}
+    optional = _optional(type(node.op))
+    given = ((name, value) for name, value in node.op.items() if value is not None or name not in optional)
+    values = {k: {"array": store.put(v)} if isinstance(v, np.ndarray) else v for k, v in given}
     return {
         "name": node.name,
         "op": node.op.kind,
@@ -82,6 +84,11 @@ def _node_record(node: Node, store: Store) -> dict[str, Any]:
         "source": node.source,
         "values": values,
     }
+
+
+def _optional(kind: type[Operation]) -> set[str]:
+    """The parameters that are None unless given, and then left out."""
+    return {f.name for f in dataclasses.fields(kind) if f.default is None}
 
 
 def graph_from(record: Mapping[str, Any], arrays: Mapping[str, Array]) -> Graph:
@@ -93,9 +100,10 @@ def graph_from(record: Mapping[str, Any], arrays: Mapping[str, Array]) -> Graph:
 def _node(entry: Mapping[str, Any], arrays: Mapping[str, Array]) -> Node:
     kind = OPERATIONS[entry["op"]]
     values = entry["values"]
-    if set(values) != {f.name for f in dataclasses.fields(kind)}:
+    types = {f.name: str(f.type) for f in dataclasses.fields(kind)}
+    if set(values) | _optional(kind) != set(types):
         raise ValueError(f"{kind.__name__} has the parameters {', '.join(values)}")
-    decoded = {f.name: _READERS[str(f.type)](values[f.name], arrays) for f in dataclasses.fields(kind)}
+    decoded = {name: _READERS[types[name]](value, arrays) for name, value in values.items()}
     inputs = tuple(_text(name) for name in entry["inputs"])
     return Node(_text(entry["name"]), kind(**decoded), inputs, _text(entry["source"]))
 

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 
 from avnir.export.builder import Refused
 
-_FOLD = "Fold the factor into the weights of the layer before or after it"
+_IN_PLACE = "Write x = x * c, x = x / c or x = x - y instead of changing x in place"
 _ACTIVATION = "Use snntorch.Leaky: only spikes travel between layers"
 _COUNT = "Return the spikes and count them outside the model"
+_DECIDE = "Let a spiking neuron decide what passes: its spikes can be multiplied with others"
+_LARGEST = "Return the spikes and choose the largest outside the model"
+_RESIZE = "Upsample the input before the model: inside it, pictures keep their size or shrink"
+_ORDER = "Choose the order of the axes before the model; parts of them are taken by slices and torch.cat"
+_INTEGERS = "Stay in float32: multiply by a constant, and round before the model"
 _REMEDIES: Mapping[str, str] = {
-    "mul": _FOLD,
-    "mul_": _FOLD,
-    "div": _FOLD,
-    "div_": _FOLD,
-    "neg": "Negate the weights of the layer before or after it",
-    "sub": "Negate the weights of the layer before one of the two, and add",
-    "rsub": "Negate the weights of the layer before it and put the constant into its bias",
+    "mul_": _IN_PLACE,
+    "div_": _IN_PLACE,
+    "sub_": _IN_PLACE,
     "relu": _ACTIVATION,
     "relu_": _ACTIVATION,
     "sigmoid": _ACTIVATION,
@@ -25,21 +26,48 @@ _REMEDIES: Mapping[str, str] = {
     "softmax": "Leave it out: the largest count is the same",
     "log_softmax": "Leave it out: the largest count is the same",
     "sum": _COUNT,
-    "mean": _COUNT + ", or use nn.AvgPool2d over all of the picture",
+    "mean": _COUNT + ", or take the mean over all of the picture or sequence, or use nn.AvgPool2d",
+    "max": _LARGEST,
+    "amax": _LARGEST,
+    "argmax": _LARGEST,
+    "topk": _LARGEST,
+    "gt": _DECIDE,
+    "ge": _DECIDE,
+    "lt": _DECIDE,
+    "le": _DECIDE,
+    "eq": _DECIDE,
+    "where": _DECIDE,
+    "masked_fill": _DECIDE,
+    "logical_and": "Multiply the spikes of the two layers: a * b",
+    "floor_divide": _INTEGERS,
+    "remainder": _INTEGERS,
+    "round": _INTEGERS,
     "matmul": "Use nn.Linear with fixed weights",
     "bmm": "Use nn.Linear with fixed weights",
     "pad": "Pad with zeros inside the convolution: Conv2d(padding=..., padding_mode='zeros')",
-    "adaptive_avg_pool2d": "Use nn.AvgPool2d with a fixed kernel",
+    "adaptive_max_pool1d": "Use nn.MaxPool1d with a fixed kernel",
     "adaptive_max_pool2d": "Use nn.MaxPool2d with a fixed kernel",
     "max_pool2d_with_indices": "Use nn.MaxPool2d without return_indices",
-    "conv1d": "Use nn.Conv2d with a kernel of height 1",
+    "conv3d": "Use nn.Conv2d on one axis less, the rest as channels",
+    "conv_transpose1d": _RESIZE,
+    "conv_transpose2d": _RESIZE,
+    "upsample_nearest2d": _RESIZE,
+    "upsample_bilinear2d": _RESIZE,
+    "pixel_shuffle": _RESIZE,
+    "hstack": "Use torch.cat with the axis of the features",
+    "permute": _ORDER,
+    "transpose": _ORDER,
+    "flip": _ORDER,
+    "roll": _ORDER,
+    "index": _ORDER,
+    "index_select": _ORDER,
     "layer_norm": "Use nn.BatchNorm1d or nn.BatchNorm2d",
     "group_norm": "Use nn.BatchNorm2d",
     "instance_norm": "Use nn.BatchNorm2d with running statistics",
 }
 _TAKEN = (
-    "avnir takes Linear, Conv2d, BatchNorm1d/2d, AvgPool2d, MaxPool2d, Flatten, Dropout, "
-    "additions and snntorch.Leaky"
+    "avnir takes Linear, Conv1d/2d, BatchNorm1d/2d, average and max-pooling, reshapes, slices, cat, Dropout, "
+    "sums, constant factors, products of spikes and snnTorch's neurons"
 )
 
 

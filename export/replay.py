@@ -127,9 +127,11 @@ def _is_tensor(leaf: Any) -> bool:
     return isinstance(leaf, torch.Tensor)
 
 
-def check(graph: Graph, model: Trace, inputs: Mapping[str, Array]) -> None:
-    """Compare the model's trace with both runs of the graph.
+def check(graph: Graph, model: Trace, inputs: Mapping[str, Array]) -> Trace:
+    """Compare the model's trace with both runs of the graph; the model's trace with every layer in it.
 
+    A product of two spike trains is a layer of the graph, but no module of the model, so that the model's
+    trace lacks it. It is a function of layers that were found equal: the reference's spikes are added.
     Raises ReplayError where the graph is not the model, TieError where float32's rounding decides.
     """
     in_float32 = reference(graph, inputs, states=True)
@@ -150,6 +152,8 @@ def check(graph: Graph, model: Trace, inputs: Mapping[str, Array]) -> None:
             "that no potential meets it",
             samples,
         )
+    spikes = {node.name: in_float32.spikes[node.name] for node in graph.neurons}
+    return Trace({**spikes, **model.spikes}, model.outputs)
 
 
 def _batch(inputs: Mapping[str, Array]) -> int:
@@ -157,8 +161,9 @@ def _batch(inputs: Mapping[str, Array]) -> int:
 
 
 def _compared(graph: Graph, trace: Trace) -> dict[str, Array]:
-    """What must be equal: every layer's spikes, then the outputs."""
-    return {node.name: trace.spikes[node.name] for node in graph.neurons} | dict(trace.outputs)
+    """What must be equal: the spikes of every layer that was recorded, then the outputs."""
+    recorded = (node.name for node in graph.neurons if node.name in trace.spikes)
+    return {name: trace.spikes[name] for name in recorded} | dict(trace.outputs)
 
 
 def _different(graph: Graph, a: Trace, b: Trace) -> dict[str, Array]:
@@ -177,8 +182,9 @@ def _samples(graph: Graph, a: Trace, b: Trace) -> tuple[int, ...]:
 
 def _first_difference(graph: Graph, a: Trace, b: Trace) -> str | None:
     """The earliest step, in it the layer nearest to the inputs, in it the first sample and neuron."""
+    others = _compared(graph, b)
     for name, array in _compared(graph, a).items():
-        other = _compared(graph, b)[name]
+        other = others[name]
         if array.shape != other.shape:
             return f"{name} is {array.shape} in the model, but {other.shape} in the graph"
     first = [(np.argwhere(d)[0], name) for name, d in _different(graph, a, b).items() if d.any()]

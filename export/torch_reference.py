@@ -1,8 +1,9 @@
-"""The snnTorch reference of a traced graph: PyTorch in float32, neurons that are `snntorch.Leaky` itself.
+"""The snnTorch reference of a traced graph: PyTorch in float32, neurons that are snnTorch's own.
 
 It needs nothing of the user's code and runs the operations that the model ran, on the same shapes,
 one time step at a time (a matrix product over T * B rows at once may round differently), so its
-spikes are the model's, bit for bit.
+spikes are the model's, bit for bit. A Lapicque neuron is, after its input's factors, a Leaky whose beta
+is 1 - time_step / (R C), or with reset to zero a Synaptic whose alpha is 0: the same sums and products.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F  # PyTorch's own convention
-from snntorch import Leaky
+from snntorch import Leaky, Synaptic
 from snntorch._neurons.neurons import SpikingNeuron
 from torch import Tensor
 
@@ -29,7 +30,7 @@ Step = Callable[[Tensor], Tensor]
 def reference(graph: Graph, inputs: Mapping[str, Array], states: bool = False) -> Trace:
     """Spikes of every neuron layer, uint8, and outputs, float32, each `[T, B, *shape]`.
 
-    With `states`, each Leaky layer's membrane potential after the step is kept as register `v`, float32.
+    With `states`, each such layer's membrane potential after the step is kept as register `v`, float32.
     Raises DataError where an input does not fit, GraphError where an operation is not snnTorch's.
     """
     arrays = checked_inputs(graph, inputs)
@@ -38,8 +39,8 @@ def reference(graph: Graph, inputs: Mapping[str, Array], states: bool = False) -
     operations = {node.name: _operation(node) for node in graph if node.inputs}
     spikes = {n.name: _blank(np.uint8, steps, batch, graph.shapes[n.name]) for n in graph.neurons}
     outputs = {n.name: _blank(np.float32, steps, batch, graph.shapes[n.name]) for n in graph.outputs}
-    leaky = {name: op for name, op in operations.items() if states and isinstance(op, _Neuron)}
-    kept = {name: _blank(np.float32, steps, batch, graph.shapes[name]) for name in leaky}
+    neurons = {name: op for name, op in operations.items() if states and isinstance(op, _Neuron)}
+    kept = {name: _blank(np.float32, steps, batch, graph.shapes[name]) for name in neurons}
     with torch.no_grad():
         for t in range(steps):
             values = {name: tensor[t] for name, tensor in tensors.items()}
@@ -49,7 +50,7 @@ def reference(graph: Graph, inputs: Mapping[str, Array], states: bool = False) -
                 for name, array in record.items():
                     array[t] = values[name].numpy()
             for name, array in kept.items():
-                array[t] = leaky[name].potential().numpy()
+                array[t] = neurons[name].potential().numpy()
     return Trace(spikes, outputs, {name: {"v": v} for name, v in kept.items()})
 
 
@@ -119,32 +120,44 @@ def _threshold(op: real.Threshold) -> Step:
 
 
 class _Neuron:
-    """A `snntorch.Leaky` with hidden state, built from a `Lif`."""
+    """A `snntorch.Leaky` or `snntorch.Synaptic` with hidden state, built from a `Lif`."""
 
     def __init__(self, op: real.Lif) -> None:
-        if op.bias is not None or not np.all(op.gain == 1):
-            raise GraphError(f"snnTorch's Leaky has gain 1 and no bias, but the neuron is {op.text()}")
-        mechanism, _, delayed = op.reset.partition("_")
+        if op.bias is not None or not (np.all(op.gain == 1) or op.gain.dtype == np.float32):
+            raise GraphError(
+                f"snnTorch's neurons have no bias and a gain of 1 or in float32, but this is {op.text()}"
+            )
+        self.gain = None if np.all(op.gain == 1) else torch.tensor(op.gain)
         instances, SpikingNeuron.instances = SpikingNeuron.instances, []
         try:
-            self.leaky = Leaky(
-                beta=torch.tensor(op.beta),
-                threshold=torch.tensor(op.threshold),
-                init_hidden=True,
-                reset_mechanism=mechanism,
-                reset_delay=bool(delayed) or mechanism == "none",
-            )
+            self.neuron = _snntorch_neuron(op)
         finally:
             SpikingNeuron.instances = instances
 
     def __call__(self, x: Tensor) -> Tensor:
-        spikes: Tensor = self.leaky(x)
+        spikes: Tensor = self.neuron(x if self.gain is None else x * self.gain)
         return spikes
 
     def potential(self) -> Tensor:
         """The membrane potential `[B, *shape]` after the last step."""
-        mem: Tensor = self.leaky.mem
+        mem: Tensor = self.neuron.mem
         return mem
+
+
+def _snntorch_neuron(op: real.Lif) -> Leaky | Synaptic:
+    mechanism, _, delayed = op.reset.partition("_")
+    options: dict[str, Any] = {
+        "beta": torch.tensor(op.beta),
+        "threshold": torch.tensor(op.threshold),
+        "init_hidden": True,
+        "reset_mechanism": mechanism,
+        "reset_delay": bool(delayed) or mechanism == "none",
+    }
+    if op.alpha is None and op.reset != "zero_next":
+        return Leaky(**options)
+    if op.reset == "zero_delayed":
+        raise GraphError(f"snnTorch has no neuron with a current and this reset: {op.text()}")
+    return Synaptic(torch.tensor(0.0 if op.alpha is None else op.alpha), **options)
 
 
 _BUILDERS: Mapping[str, Callable[[Any], Step]] = {

@@ -19,7 +19,7 @@ from avnir.trace import Trace
 
 @dataclass(frozen=True)
 class Traced:
-    """A graph that gave the model's spikes, the model's own trace, and the examples of both."""
+    """A graph that gave the model's spikes, its own trace (see `check`), and the examples."""
 
     graph: Graph
     recorded: Trace
@@ -61,8 +61,7 @@ def traced(
     examples = examples_for(model, example_inputs, time, states)
     recording = record(model, examples)
     graph, layers = graph_of(model, capture(model, examples), examples)
-    recorded = recording.trace(layers, examples)
-    check(graph, recorded, examples.arrays())
+    recorded = check(graph, recording.trace(layers, examples), examples.arrays())
     return Traced(graph, recorded, examples)
 
 

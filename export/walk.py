@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from snntorch import Leaky
 from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind, OutputKind
 
@@ -28,20 +27,20 @@ from avnir.export.builder import (
 )
 from avnir.export.capture import TITLE, Capture, identifier, place_of
 from avnir.export.examples import Examples, message_bits
-from avnir.export.neurons import is_neuron, neuron_problems
+from avnir.export.neurons import is_neuron, kind_of, neuron_problems
 from avnir.export.remedies import refuse
 from avnir.ir import real
 from avnir.ir.graph import Graph, Node, in_order, verified
 from avnir.ir.operation import Shape
 
-NEURON = "avnir.leaky.default"
+NEURONS = ("avnir.leaky.default", "avnir.synaptic.default")
 _GETITEM = "_operator.getitem"
 _INERT = ("aten._assert_tensor_metadata.default",)
 """Checks that torch.export leaves behind: they compute nothing."""
 
 
 def graph_of(model: nn.Module, captured: Capture, examples: Examples) -> tuple[Graph, Mapping[str, str]]:
-    """The verified real graph, and the module path of each of its neuron layers.
+    """The verified real graph, and the module path of each layer that is a neuron module.
 
     Raises UnsupportedError with everything that cannot be taken.
     """
@@ -51,7 +50,8 @@ def graph_of(model: nn.Module, captured: Capture, examples: Examples) -> tuple[G
     if walk.findings:
         raise UnsupportedError(TITLE, tuple(dict.fromkeys(walk.findings)))
     graph = verified(Graph("real", _reaching_outputs(tuple(walk.builder.nodes.values()))))
-    return graph, {node.name: walk.builder.layers[node.name] for node in graph.neurons}
+    layers = walk.builder.layers
+    return graph, {node.name: layers[node.name] for node in graph.neurons if node.name in layers}
 
 
 @dataclass
@@ -75,6 +75,8 @@ class Walk:
         neurons = self.builder.modules.items()
         self.refused_neurons = {p for p, module in neurons if is_neuron(module) and neuron_problems(module)}
         self.memory = Memory({node: i for i, node in enumerate(self.captured.program.graph.nodes)})
+        signature = self.captured.program.graph_signature
+        self.specs = {getattr(spec.arg, "name", ""): spec for spec in signature.input_specs}
 
     def run(self) -> None:
         for node in self.captured.program.graph.nodes:
@@ -87,9 +89,7 @@ class Walk:
 
     def placeholder(self, node: fx.Node) -> Any:
         program = self.captured.program
-        spec = next(
-            s for s in program.graph_signature.input_specs if getattr(s.arg, "name", None) == node.name
-        )
+        spec = self.specs[node.name]
         if spec.kind is InputKind.USER_INPUT:
             return self.user_input(program.graph_signature.user_inputs.index(node.name))
         tensor = program.state_dict.get(spec.target, program.constants.get(spec.target))
@@ -137,9 +137,10 @@ class Walk:
 
     def stand_in(self, node: fx.Node) -> Any:
         """A refused result, so that what follows is checked too."""
-        if target_of(node) == NEURON:
-            spikes, _ = node.meta["val"]
-            return self.unknown(spikes.shape), Membrane(str(node.args[-1]), None)
+        if target_of(node) in NEURONS:
+            spikes, *states = node.meta["val"]
+            path = str(node.args[-1])
+            return self.unknown(spikes.shape), *(Membrane(path, None, "state") for _ in states)
         value = node.meta.get("val")
         return self.unknown(value.shape) if isinstance(value, Tensor) else Unknown()
 
@@ -178,8 +179,8 @@ class Walk:
     def output(self, name: str, leaf: Any) -> None:
         if isinstance(leaf, Membrane):
             self.find(
-                f"the output {name!r} is the membrane potential of {leaf.path}",
-                "Return the spikes only: on the chip the potential stays in the neuron",
+                f"the output {name!r} is the {leaf.words} of {leaf.path}",
+                "Return the spikes only: on the chip the state stays in the neuron",
             )
         elif isinstance(leaf, Value) and leaf.window == self.builder.window:
             self.builder.nodes[name] = Node(
@@ -222,7 +223,7 @@ class Memory:
 
 def _shares_memory(node: fx.Node, target: str) -> bool:
     if target == _GETITEM:
-        return target_of(node.all_input_nodes[0]) != NEURON
+        return target_of(node.all_input_nodes[0]) not in NEURONS
     return isinstance(node.target, torch._ops.OpOverload) and any(
         argument.alias_info is not None for argument in node.target._schema.arguments[:1]
     )
@@ -238,20 +239,20 @@ def target_of(node: fx.Node) -> str:
 
 def _foreign_findings(model: nn.Module) -> Iterator[Finding]:
     for path, module in model.named_modules():
-        if is_neuron(module) and not isinstance(module, Leaky):
+        if is_neuron(module) and kind_of(module) is None:
             yield from (Finding(path, problem, remedy) for problem, remedy in neuron_problems(module))
 
 
 def _neuron_findings(model: nn.Module, captured: Capture, examples: Examples) -> Iterator[Finding]:
     modules = dict(model.named_modules())
-    uses = [n for n in captured.program.graph.nodes if n.op == "call_function" and target_of(n) == NEURON]
+    uses = [n for n in captured.program.graph.nodes if n.op == "call_function" and target_of(n) in NEURONS]
     counts = Counter(str(node.args[-1]) for node in uses)
     for node in uses:
         path, place = str(node.args[-1]), str(place_of(node))
         yield from (Finding(place, problem, remedy) for problem, remedy in neuron_problems(modules[path]))
         if counts[path] > 1:
             problem = f"the neuron is called {counts[path]} times in one step"
-            yield Finding(place, problem, "Make one Leaky for each place: each has its own state")
+            yield Finding(place, problem, "Make one neuron for each place: each has its own state")
         if path in captured.cleared and examples.time == "step":
             yield Finding(
                 place, "its state is cleared in each step", "Clear it before the window, outside forward"

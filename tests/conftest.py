@@ -12,7 +12,8 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Tracing, the models and the main job need torch; the rest, NIR included, is tested without.
-collect_ignore_glob = [] if find_spec("torch") else ["end_to_end/*", "models/*", "export/test_[!n]*"]
+NEEDS_TORCH = ["corpus/*", "end_to_end/*", "export/test_[!n]*", "fuzz/*", "models/*", "scaling/*"]
+collect_ignore_glob = [] if find_spec("torch") else NEEDS_TORCH
 
 ROOT = Path(__file__).resolve().parent.parent
 

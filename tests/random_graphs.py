@@ -105,14 +105,21 @@ def lif(random: Random, shape: Shape) -> Operation:
         return np.random.default_rng(random.getrandbits(32)).uniform(low, high, own).astype(dtype)
 
     beta = np.ones((), dtype) if random.random() < 0.2 else parameter(0, 0.99)
-    return real.Lif(beta, parameter(0.1, 1.5), parameter(0.2, 2), random.choice(real.RESETS))
+    return real.Lif(beta, parameter(0.1, 1.5), parameter(0.2, 2), random.choice(real.ALL_RESETS))
+
+
+def current_lif(random: Random, shape: Shape) -> Operation:
+    """With a synaptic current; alpha per layer or neuron, both decays below 1, as NIR's CubaLIF has them."""
+    generator = np.random.default_rng(random.getrandbits(32))
+    alpha = generator.uniform(0, 0.99, random.choice([(), shape])).astype(_dtype(random))
+    return lif(random, shape).replace(beta=np.array(random.uniform(0, 0.99)), alpha=alpha)
 
 
 def biased_lif(random: Random, shape: Shape) -> Operation:
     return lif(random, shape).replace(bias=array(random, shape))
 
 
-NIR_LAYERS: tuple[Maker, ...] = (linear, conv, flatten, pool, scale, threshold, lif, lif)
+NIR_LAYERS: tuple[Maker, ...] = (linear, conv, flatten, pool, scale, threshold, lif, lif, current_lif)
 ALL_LAYERS: tuple[Maker, ...] = (*NIR_LAYERS, max_pool, batch_norm, biased_lif)
 
 

@@ -17,8 +17,9 @@ from avnir import __version__
 from avnir.errors import GateError, UserError
 
 COMMANDS = {
+    "check": "Say what of a model a chip takes exactly, what is lowered, and what is impossible.",
     "doctor": "Say what is installed here and what is missing.",
-    "export": "Turn model.pt into a folder for a chip: NIR, integers, Lava script, report.",
+    "export": "Turn a model into a folder for a chip: NIR, integers, Lava script, report.",
     "lava": "Set up the environment in which Lava runs.",
     "run": "Run an exported folder on a backend and record the spikes.",
     "targets": "List the chips avnir knows, with the source of every figure.",
@@ -27,7 +28,14 @@ COMMANDS = {
 }
 
 
-EXTRAS = {"torch": "torch", "snntorch": "torch", "sklearn": "models"}
+EXTRAS = {
+    "torch": "torch",
+    "snntorch": "torch",
+    "safetensors": "torch",
+    "sklearn": "models",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+}
 """Packages that are optional, and the extra of avnir that brings each."""
 
 

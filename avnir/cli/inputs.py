@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from avnir.errors import DataError
+from avnir.files import read_npz
 from avnir.ir.operation import Array
-
-ZIP = b"PK"
-"""How an .npz begins; a single array, .npy, begins otherwise."""
 
 
 def read_inputs(path: Path) -> tuple[dict[str, Array], Array | None]:
     """The arrays of an `.npz` (no pickle), and `labels`, int `[B]`, apart; DataError where it is damaged."""
-    try:
-        with path.open("rb") as file:
-            if file.read(len(ZIP)) != ZIP:
-                raise DataError(f"{path} is no .npz; save one array per input with numpy.savez")
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read as an .npz of arrays ({error})") from error
+    arrays = read_npz(path)
     return arrays, arrays.pop("labels", None)
 
 

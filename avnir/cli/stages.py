@@ -1,8 +1,11 @@
-"""Run every stage of a deployment over the same inputs, and show the verdict; for `export` and `verify`."""
+"""Run every stage of a deployment over the same inputs, and show the verdict; for `export` and `verify`.
+
+Where no PyTorch model stands behind the graph, the graph's own run in float64 takes its place.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -11,48 +14,50 @@ from avnir.cli.output import table
 from avnir.cli.progress import stage
 
 if TYPE_CHECKING:
-    from avnir.backend import Backend
-    from avnir.ir.graph import Graph
+    from avnir.cli.source import Source
     from avnir.ir.operation import Array
     from avnir.program import Program
     from avnir.trace import Trace
-    from avnir.verify.stages import Stages, Verification
+    from avnir.verify.stages import Verification
 
 
-def run_stages(
-    graph: Graph,
+def compared(
+    source: Source,
     program: Program,
-    backends: Mapping[str, Backend],
+    backends: Iterable[str],
     inputs: Mapping[str, Array],
-    recorded: Trace | None = None,
-) -> Stages:
-    """The traces of all stages; `recorded` is what the original model did on these inputs, if known."""
-    from avnir.export import reference
+    labels: Array | None,
+) -> tuple[Verification, Trace]:
+    """The verdict on `program` over `inputs`, the first samples of the source's own; the integers' trace.
+
+    `backends` run the program, or, as other frameworks do, the graph; snnTorch always does where it can.
+    """
+    from avnir.backend import REFERENCES, find, installed, reference
     from avnir.ir.interpret_integer import interpret_integer
     from avnir.ir.interpret_real import interpret_real
-    from avnir.verify.stages import Stages
+    from avnir.verify.stages import MODEL, REFERENCE, Stages, judge
+    from avnir.verify.ties import tie_samples
 
-    with stage("snnTorch reference"):
-        in_torch = reference(graph, inputs)
+    wanted = dict.fromkeys([REFERENCE, *backends] if source.traced else backends)
+    frameworks = [name for name in wanted if name in installed(REFERENCES)]
+    floats = {}
+    if source.recorded is not None:
+        floats[MODEL] = source.recorded.samples(range(next(iter(inputs.values())).shape[1]))
+    for name in frameworks:
+        with stage(name):
+            floats[name] = reference(name)(source.graph, inputs)
     with stage("graph interpreter"):
-        in_graph = interpret_real(graph, inputs)
+        in_graph = interpret_real(source.graph, inputs)
     with stage("integer interpreter"):
         in_integers = interpret_integer(program.graph, inputs)
     traces = {}
-    for name, backend in backends.items():
-        with stage(name), backend.session(program) as session:
-            traces[name] = session.run(inputs)
-    return Stages(in_torch, in_graph, in_integers, traces, recorded)
-
-
-def verdict(graph: Graph, inputs: Mapping[str, Array], stages: Stages, labels: Array | None) -> Verification:
-    """Compare the stages, samples in which float32's rounding decides a spike set apart."""
-    from avnir.verify.stages import judge
-    from avnir.verify.ties import tie_samples
-
-    floats = [stages.snntorch] if stages.model is None else [stages.snntorch, stages.model]
-    ties = {sample for trace in floats for sample in tie_samples(graph, inputs, trace, stages.graph)}
-    return judge(stages, labels, tuple(sorted(ties)))
+    for name in wanted:
+        if name not in frameworks:
+            with stage(name), find(name).session(program) as session:
+                traces[name] = session.run(inputs)
+    ties = {t for trace in floats.values() for t in tie_samples(source.graph, inputs, trace, in_graph)}
+    verification = judge(Stages(in_graph, in_integers, traces, floats), labels, tuple(sorted(ties)))
+    return verification, in_integers
 
 
 def show(verification: Verification) -> None:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from avnir.cli.output import emit, json_option
-from avnir.cli.stages import run_stages, show, verdict
+from avnir.cli.source import Request, model_options, open_source
+from avnir.cli.stages import compared, show
 
 
 @click.command("verify")
-@click.argument("model", type=click.Path(path_type=Path))
+@model_options
 @click.option(
     "--target", "target_name", default="loihi2", show_default=True, help="Chip; see `avnir targets`."
 )
 @click.option(
     "--backend", "backends", multiple=True, default=("cpu",), show_default=True, help="May be repeated."
-)
-@click.option(
-    "--inputs",
-    "inputs_path",
-    type=click.Path(path_type=Path),
-    help="An .npz instead of the examples in MODEL.",
 )
 @click.option("--samples", type=click.IntRange(1), help="Use the first N samples only.")
 @click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True)
@@ -33,10 +26,9 @@ from avnir.cli.stages import run_stages, show, verdict
 @click.option("--max-synops", type=click.FloatRange(0), help="Fail above this many stored SynOps a sample.")
 @json_option
 def command(
-    model: Path,
+    request: Request,
     target_name: str,
     backends: tuple[str, ...],
-    inputs_path: Path | None,
     samples: int | None,
     weight_bits: int,
     min_agreement: float | None,
@@ -46,33 +38,34 @@ def command(
 ) -> None:
     """Compare snnTorch, graph, integers and backends on MODEL's examples or on --inputs.
 
-    The graph must equal snnTorch and every backend must equal the integer definition, in every spike
-    (else exit status 1). How far the integers are from the model is reported, and gated where asked.
+    MODEL is a model.pt, package.module:build (imports and runs your own code, with --weights, --inputs and
+    --time), or a NIR file (its graph in float64 is the reference, as there is no snnTorch model; with
+    --inputs). The graph must equal snnTorch and every backend must equal the integer definition, in every
+    spike (else exit status 1). How far the integers are from the model is reported, and gated where asked.
     """
     from avnir import target
-    from avnir.backend import find
-    from avnir.cli.inputs import checked_labels, first_samples, read_inputs
+    from avnir.backend import REFERENCES, find, installed
+    from avnir.cli.inputs import checked_labels, first_samples
     from avnir.compile import compile_graph
     from avnir.cost.synops import count
-    from avnir.errors import GateError
+    from avnir.errors import DataError, GateError
     from avnir.trace import checked_inputs
 
     chip = target.load(target_name)
-    chosen = {name: find(name) for name in dict.fromkeys(backends)}
-    from avnir.export import load  # loads torch: after the checks that need none
-
-    checkpoint = load(model)
-    given, labels = (
-        (checkpoint.inputs, checkpoint.labels) if inputs_path is None else read_inputs(inputs_path)
-    )
-    inputs, labels = first_samples(checked_inputs(checkpoint.graph, given), labels, samples)
+    for name in backends:
+        if name not in installed(REFERENCES):
+            find(name)
+    source = open_source(request)  # loads torch: after the checks that need none
+    if source.inputs is None:
+        raise DataError(
+            f"{source.name} holds no example inputs; give --inputs FILE.npz, [T, B, ...] per input"
+        )
+    inputs, labels = first_samples(checked_inputs(source.graph, source.inputs), source.labels, samples)
     batch = next(iter(inputs.values())).shape[1]
-    compiled = compile_graph(checkpoint.graph, chip, weight_bits)
     labels = checked_labels(labels, batch)
-    recorded = checkpoint.recorded.samples(range(batch)) if inputs_path is None else None
-    stages = run_stages(checkpoint.graph, compiled.program, chosen, inputs, recorded)
-    verification = verdict(checkpoint.graph, inputs, stages, labels)
-    synops = count(compiled.program, inputs, stages.integer)
+    compiled = compile_graph(source.graph, chip, weight_bits)
+    verification, integer = compared(source, compiled.program, backends, inputs, labels)
+    synops = count(compiled.program, inputs, integer)
     if as_json:
         emit(
             {

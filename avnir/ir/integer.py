@@ -88,8 +88,9 @@ class Connection(IntegerOperation):
         require(0 <= self.delay <= MAX_DELAY, self, "delay", f"in [0, {MAX_DELAY}]")
 
     def needs(self) -> Mapping[str, int]:
-        low, high = int(self.weight.min()), int(self.weight.max())
-        return {"delay_steps": self.delay, "weight_bits": 1 + max(high.bit_length(), (-low - 1).bit_length())}
+        low, high = min(int(self.weight.min()), 0), max(int(self.weight.max()), 0)
+        size = max(high.bit_length(), max(-low - 1, 0).bit_length())
+        return {"delay_steps": self.delay, "weight_bits": 1 + size}
 
     def synaptic_words(self, bits: int) -> int:
         """Words of 64 bits that the synapses take in one core's memory, at `bits` bits a weight.

@@ -9,9 +9,14 @@ a cross-correlation, as in PyTorch and NIR.
 
 The neuron, for one step with summed input I:
     v <- beta * v + gain * I + bias,     s = v > threshold,     then the reset
-snnTorch's `Leaky` has gain 1. NIR's LIF, dv/dt = (v_leak - v + r I) / tau, is the forward Euler step
-beta = 1 - dt/tau, gain = r dt/tau; its IF is beta = 1, gain = r dt (Pedersen et al., "Neuromorphic
-intermediate representation", Nature Communications 15, 8122, 2024, table 1).
+or, with a synaptic current i,
+    i <- alpha * i + gain * I,     v <- beta * v + i + bias,     s = v > threshold,     then the reset
+No reset touches i. snnTorch's `Leaky` and `Synaptic` have gain 1.
+
+NIR's LIF, dv/dt = (v_leak - v + r I) / tau, is the forward Euler step beta = 1 - dt/tau, gain = r dt/tau;
+its IF is beta = 1, gain = r dt; its CubaLIF adds di/dt = (-i + w_in I) / tau_syn, alpha = 1 - dt/tau_syn,
+and has gain = r dt/tau_mem * w_in dt/tau_syn (Pedersen et al., "Neuromorphic intermediate
+representation", Nature Communications 15, 8122, 2024, table 1).
 """
 
 from __future__ import annotations
@@ -37,6 +42,11 @@ RESETS = ("zero", "subtract", "none", "zero_delayed", "subtract_delayed")
 - `none`: nothing
 - `zero_delayed`: v counts as 0 when the next step begins, and is seen above threshold until then
 - `subtract_delayed`: the next step's v loses one threshold (snnTorch's default)
+"""
+ALL_RESETS = (*RESETS, "zero_next")
+"""RESETS, and what only the real level has: `zero_next`, v is 0 in the step after the spike whatever comes
+in then, and rises again from there. It is what reset_mechanism="zero" with a delay means for snnTorch's
+`Synaptic` and `Lapicque` (`_neurons/synaptic.py`, `_neurons/lapicque.py`, both `_base_zero`).
 """
 
 
@@ -261,8 +271,9 @@ class Threshold(RealOperation):
 class Lif(RealOperation):
     """The leaky integrate-and-fire neuron of the module's docstring.
 
-    `beta` in [0, 1], `gain`, `threshold` and `bias` broadcast to the sample's shape; `reset` is one of
-    RESETS. State `v`, `[B, *shape]`, starts at 0.
+    `beta` and `alpha` in [0, 1], `gain`, `threshold` and `bias` broadcast to the sample's shape; `reset`
+    is one of ALL_RESETS. Without `alpha` there is no synaptic current. State `v`, and `i` with `alpha`,
+    `[B, *shape]`, starts at 0.
     """
 
     spiking: ClassVar[bool] = True
@@ -272,10 +283,12 @@ class Lif(RealOperation):
     gain: Array
     reset: str = "zero"
     bias: Array | None = None
+    alpha: Array | None = None
 
     def check(self) -> None:
-        require(self.reset in RESETS, self, "reset", f"one of {', '.join(RESETS)}")
-        require(bool(np.all((self.beta >= 0) & (self.beta <= 1))), self, "beta", "in [0, 1]")
+        require(self.reset in ALL_RESETS, self, "reset", f"one of {', '.join(ALL_RESETS)}")
+        require(_is_decay(self.beta), self, "beta", "in [0, 1]")
+        require(self.alpha is None or _is_decay(self.alpha), self, "alpha", "in [0, 1]")
         require(bool(np.all(self.gain > 0) and np.all(np.isfinite(self.gain))), self, "gain", "positive")
         require(
             bool(np.all(np.isfinite(self.threshold)) and np.all(self.threshold >= 0)),
@@ -285,7 +298,7 @@ class Lif(RealOperation):
         )
 
     def output_shape(self, shape: Shape) -> Shape:
-        for name in ("beta", "threshold", "gain", "bias"):
+        for name in ("beta", "threshold", "gain", "bias", "alpha"):
             if getattr(self, name) is not None:
                 broadcast_checked(self, name, getattr(self, name), shape)
         return shape
@@ -295,9 +308,11 @@ class Lif(RealOperation):
         above = (v > self.threshold).astype(np.float64)
         if self.reset == "zero_delayed":
             v = (1 - above) * v
-        v = self.beta * v + x * self.gain
+        v = self.beta * v + self._current(x, state)
         if self.bias is not None:
             v = v + self.bias
+        if self.reset == "zero_next":
+            v = (1 - above) * v
         if self.reset in ("subtract", "subtract_delayed"):
             v = v - above * self.threshold
         spikes = (v > self.threshold).astype(np.float64)
@@ -307,6 +322,17 @@ class Lif(RealOperation):
             v = v - (spikes - above) * self.threshold
         state["v"] = v
         return spikes
+
+    def _current(self, x: Array, state: dict[str, Array]) -> Array:
+        """What this step adds to v, bias aside: gain * I, or what has become of i."""
+        if self.alpha is None:
+            return x * self.gain
+        state["i"] = self.alpha * state.get("i", np.zeros_like(x)) + x * self.gain
+        return state["i"]
+
+
+def _is_decay(values: Array) -> bool:
+    return bool(np.all((values >= 0) & (values <= 1)))
 
 
 def _check_bias(op: Operation, bias: Array | None, size: int) -> None:

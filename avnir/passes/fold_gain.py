@@ -3,11 +3,12 @@
     v <- beta v + gain I  =  beta v + gain' (f I),      f = gain / gain'
     gain' = 1 - beta      where beta < 1: NIR's LIF with r = 1, tau = dt / (1 - beta)
     gain' = dt            where beta = 1: NIR's IF with r = 1
+    gain' = 1             with a synaptic current: NIR's CubaLIF with r = tau_mem / dt, w_in = tau_syn / dt
 
 f I is made by the layers in front: f goes into the weights and biases of Linear and Conv2d layers that
 feed this neuron only, computed in float64. Where a layer in front has no weights, or feeds others too,
 or f changes within a channel of a convolution, a Scale takes its place between. With r = 1, norse and
-spikingjelly read the file exactly.
+spikingjelly read the file exactly; a CubaLIF with these r and w_in is what snnTorch's own reader takes.
 
 Parameters of Lif and Threshold become float64, 0-d where all elements are equal, else of the full shape.
 """
@@ -29,7 +30,7 @@ from avnir.passes.fold_batchnorm import scaled_rows
 from avnir.passes.note import Note
 
 PARAMETERS: Mapping[str, tuple[str, ...]] = {
-    "Lif": ("beta", "threshold", "gain", "bias"),
+    "Lif": ("beta", "threshold", "gain", "bias", "alpha"),
     "Threshold": ("threshold",),
 }
 """The parameters that this pass brings to one form, by kind of operation."""
@@ -51,27 +52,29 @@ def canonical_operation(op: Operation, shape: Shape) -> Operation:
     return op.replace(**changes) if changes else op
 
 
-def unit_gain(beta: Array, dt: float) -> Array:
-    """The gain of NIR's r = 1: 1 - beta, or dt where beta is 1; float64, the shape of `beta`."""
-    return np.where(beta == 1, dt, 1 - beta)
+def unit_gain(op: Lif, dt: float) -> Array:
+    """The gain of NIR's r = 1: 1 - beta, or dt where beta is 1; with a current 1. Float64."""
+    if op.alpha is not None:
+        return np.ones(())
+    return np.where(op.beta == 1, dt, 1 - op.beta)
 
 
-def mixed(op: Operation) -> bool:
-    """Whether some neurons of one layer leak and others don't: NIR has no such layer."""
-    return isinstance(op, Lif) and bool(np.any(op.beta == 1) and np.any(op.beta < 1))
+def leak_problem(op: Operation) -> tuple[str, str] | None:
+    """Why NIR has no layer of such leaks, and what to do; None for all else."""
+    if not isinstance(op, Lif):
+        return None
+    if op.alpha is None and np.any(op.beta == 1) and np.any(op.beta < 1):
+        return "some of its neurons have beta = 1, others less", "Use two layers, or a beta just below 1"
+    if op.alpha is not None and (np.any(op.beta == 1) or np.any(op.alpha == 1)):
+        return "it has a synaptic current, and alpha or beta = 1", "Use an alpha and a beta just below 1"
+    return None
 
 
-def _refuse_mixed(graph: Graph) -> None:
-    findings = [
-        Finding(
-            node.name,
-            "some of its neurons have beta = 1, others less",
-            "Use two layers, or a beta just below 1",
-        )
-        for node in graph.select(mixed)
-    ]
+def _refuse_leaks(graph: Graph) -> None:
+    problems = {node.name: leak_problem(node.op) for node in graph}
+    findings = [Finding(name, *problem) for name, problem in problems.items() if problem]
     if findings:
-        raise UnsupportedError("a NIR layer is LIF (beta < 1) or IF (beta = 1), not both:", findings)
+        raise UnsupportedError("a NIR layer is LIF or CubaLIF (both leak) or IF (beta = 1):", findings)
 
 
 def _per_output(factor: Array, shape: Shape) -> Array | None:
@@ -118,7 +121,7 @@ def _with_unit_gain(
 ) -> tuple[list[Node], list[Note]]:
     """The neurons with gain', after the nodes in front that changed or are new; and what was done."""
     shape = graph.shapes[node.name]
-    gain = canonical(unit_gain(op.beta, graph.dt), shape)
+    gain = canonical(unit_gain(op, graph.dt), shape)
     if same_array(gain, op.gain):
         return [node], []
     factor = canonical(op.gain / gain, shape)
@@ -132,15 +135,16 @@ def _with_unit_gain(
 
 @dataclass(frozen=True)
 class FoldGain:
-    """Makes every gain 1 - beta (dt where beta = 1); spikes stay what they were up to float64 rounding.
+    """Makes every gain 1 - beta (dt where beta = 1, 1 with a current); spikes stay what they were up to
+    float64 rounding.
 
-    Raises UnsupportedError where one layer mixes beta = 1 with beta < 1.
+    Raises UnsupportedError where one layer mixes beta = 1 with beta < 1, or has a current and no leak.
     """
 
     name: ClassVar[str] = "fold_gain"
 
     def __call__(self, graph: Graph) -> tuple[Graph, list[Note]]:
-        _refuse_mixed(graph)
+        _refuse_leaks(graph)
         done: dict[str, Node] = {}
         notes: list[Note] = []
         for old in graph:

@@ -4,7 +4,8 @@ Between spikes and the next neuron the network is affine: convolutions, pooling,
 sums compose to  current = sum over paths (A_path s_source) + b.  Each path becomes one Linear or
 Conv2d without bias (`synapse_algebra`); the constant b, exact also where zero padding follows a
 bias, is what the affine part makes of silence, and moves into the neuron, one value per neuron. The
-neuron's gain moves into both.
+neuron's gain moves into both. A neuron with a synaptic current takes no b: it would build up there with
+the current's own decay, and the chip adds a bias to the potential only.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class MergeSynapses:
         for node in graph.neurons:
             try:
                 synapses, told = _synapses(graph, node, taken)
+                neuron = _neuron(graph, node)
             except GraphError as error:
                 findings.append(
                     Finding(node.source or node.name, "its inputs have no form as synapses", str(error))
@@ -52,9 +54,7 @@ class MergeSynapses:
                 continue
             taken |= {made.name for ways in synapses for made in ways}
             nodes += [made for ways in synapses for made in ways]
-            nodes.append(
-                Node(node.name, _neuron(graph, node), tuple(w[-1].name for w in synapses), node.source)
-            )
+            nodes.append(Node(node.name, neuron, tuple(w[-1].name for w in synapses), node.source))
             notes += [Note(self.name, node.name, text) for text in told]
         if findings:
             raise UnsupportedError("these parts have no form as synapses and neurons", findings)
@@ -132,6 +132,11 @@ def _lif(node: Node) -> Lif:
 def _neuron(graph: Graph, node: Node) -> Lif:
     lif = _lif(node)
     bias = _silence(graph, node) * lif.gain
+    if lif.alpha is not None and np.any(bias):
+        raise GraphError(
+            "a bias flows into its synaptic current, but the chip adds biases to the potential only; "
+            "give the layers in front of it bias=False and no batch normalisation"
+        )
     if lif.bias is not None:
         bias = bias + lif.bias
     return lif.replace(gain=np.array(1.0), bias=bias if np.any(bias) else None)

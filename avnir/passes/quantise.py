@@ -7,11 +7,13 @@ times the membrane potential (`avnir.numerics.fixed.ALIGN`). S is the largest th
 - every weight in its bits: S |w| / 2^e <= 127 for 8 bits, with an exponent e from 0 to 7 for each
   synapse, so that one with small weights into the same layer still uses its bits,
 - the threshold in 17 bits and the bias in a 13-bit mantissa with an exponent up to 7,
-- the current free of overflow for every possible input: the worst sum of rounded weights < 2^17,
+- the current free of overflow for every possible input: the worst sum of rounded weights < 2^17; where
+  the current decays, what that sum builds up in all time, sum * 4096 / (4096 - kept), with `kept` the
+  4096ths that a step keeps,
 
 and then a little less, so that S * threshold is whole and the threshold exact. What is left is
-rounding: of S w / 2^e, of 4096 beta, of 64 S bias, each to the nearest integer (halves to even). The
-pass notes each, and whether the potential can reach the end of its register.
+rounding: of S w / 2^e, of 4096 alpha, of 4096 beta, of 64 S bias, each to the nearest integer (halves
+to even). The pass notes each, and whether the potential can reach the end of its register.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from avnir.errors import Finding, UnsupportedError
 from avnir.ir import integer
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array, Shape
-from avnir.ir.real import Conv2d, Lif, Linear
+from avnir.ir.real import RESETS, Conv2d, Lif, Linear
 from avnir.numerics import fixed
 from avnir.passes.note import Note
 
@@ -70,6 +72,15 @@ class Layer:
     def bias(self) -> Array:
         return np.zeros(()) if self.op.bias is None else self.op.bias
 
+    @property
+    def alpha(self) -> Array:
+        return np.zeros(()) if self.op.alpha is None else self.op.alpha
+
+    def accumulated(self, worst: int) -> int:
+        """The largest |current| that a summed input of at most `worst` in every step builds up."""
+        lost = fixed.DECAY_ONE - int(np.rint(fixed.DECAY_ONE * self.alpha.max()))
+        return -(-worst * fixed.DECAY_ONE // lost)
+
 
 @dataclass(frozen=True)
 class Quantise:
@@ -85,16 +96,19 @@ class Quantise:
         findings = [_real_input(node) for node in graph.inputs if _message_bits(node) is None]
         if findings:
             raise UnsupportedError("the chip takes spikes and integers only", findings)
+        largest = (1 << (self.weight_bits - 1)) - 1
+        layers = [_layer(graph, neuron) for neuron in graph.neurons]
+        findings = [finding for layer in layers for finding in _neuron_findings(layer, largest)]
+        if findings:
+            raise UnsupportedError("these neurons have no form in the chip's integers", findings)
         nodes = [
             Node(n.name, integer.Input(n.op.output_shape(()), _message_bits(n) or 0)) for n in graph.inputs
         ]
         notes: list[Note] = []
-        largest = (1 << (self.weight_bits - 1)) - 1
-        for neuron in graph.neurons:
-            layer = _layer(graph, neuron)
+        for layer in layers:
             made = list(_integers(layer, choose_scale(layer, largest), largest))
             nodes += made
-            notes += [Note(self.name, neuron.name, text) for text in _account(layer, made)]
+            notes += [Note(self.name, layer.node.name, text) for text in _account(layer, made)]
         for out in graph.outputs:
             shape = graph.shapes[out.name]
             nodes.append(Node(out.name, integer.Output(shape), (_origin(graph, out.inputs[0]),), out.source))
@@ -113,7 +127,7 @@ def choose_scale(layer: Layer, largest: int) -> float:
         _ratio(bias_limit, float(np.abs(layer.bias).max())),
     )
     scale = _whole_threshold(scale, threshold)
-    while (worst := _worst_sum(layer, scale, largest)) >= CURRENT_LIMIT:
+    while (worst := layer.accumulated(_worst_sum(layer, scale, largest))) >= CURRENT_LIMIT:
         scale = _whole_threshold(scale * (CURRENT_LIMIT - 1) / worst, threshold)
     return scale
 
@@ -163,9 +177,10 @@ def _integers(layer: Layer, scale: float, largest: int) -> Iterator[Node]:
         yield Node(synapse.name, _connection(synapse.op, weight, exponent), (synapse.source,), synapse.place)
     mantissa, bias_exponent = _bias(layer, scale)
     decay = (fixed.DECAY_ONE - np.rint(fixed.DECAY_ONE * layer.op.beta)).astype(np.int32)
+    current_decay = (fixed.CURRENT_DECAY.high - np.rint(fixed.DECAY_ONE * layer.alpha)).astype(np.int32)
     lif = integer.Lif(
         shape=layer.shape,
-        decay_u=np.array(fixed.CURRENT_DECAY.high, np.int32),
+        decay_u=_to_shape(current_decay, layer.shape),
         decay_v=_to_shape(decay, layer.shape),
         threshold=_to_shape(np.rint(layer.op.threshold * scale).astype(np.int32), layer.shape),
         bias_mantissa=_to_shape(mantissa, layer.shape),
@@ -225,6 +240,36 @@ def _real_input(node: Node) -> Finding:
     )
 
 
+def _neuron_findings(layer: Layer, largest: int) -> Iterator[Finding]:
+    place, op = layer.node.source or layer.node.name, layer.op
+    if op.reset not in RESETS:
+        yield Finding(
+            place,
+            "its potential stays 0 for a step after a spike (snnTorch's reset to zero with a delay)",
+            "Train with reset_delay=False, which Synaptic and Leaky have and which is the chip's own reset, "
+            "or with reset_mechanism='subtract'.",
+        )
+    if op.alpha is not None and np.rint(fixed.DECAY_ONE * op.alpha.max()) == fixed.DECAY_ONE:
+        yield Finding(
+            place,
+            f"alpha = {float(op.alpha.max()):.6g} rounds to 1 in 12 bits, a current that never decays",
+            f"Use an alpha of at most {fixed.CURRENT_DECAY.high / fixed.DECAY_ONE:.6f}.",
+        )
+    elif op.alpha is not None and _vanishes(layer, choose_scale(layer, largest), largest):
+        yield Finding(
+            place,
+            f"with alpha = {float(op.alpha.max()):.6g} its current builds up so far that only weights or a "
+            "threshold rounded to 0 would never overflow its 24 bits",
+            "Use a smaller alpha, or fewer inputs to each neuron.",
+        )
+
+
+def _vanishes(layer: Layer, scale: float, largest: int) -> bool:
+    """Whether a synapse that has weights, or a threshold above 0, rounds to nothing at this scale."""
+    weights = any(s.largest > 0 and not _weight(s, scale, largest)[0].any() for s in layer.synapses)
+    return weights or bool(np.any((layer.op.threshold > 0) & (np.rint(layer.op.threshold * scale) == 0)))
+
+
 def _account(layer: Layer, made: list[Node]) -> Iterator[str]:
     """What rounding did, in words with numbers."""
     lif: integer.Lif = made[-1].op  # type: ignore[assignment]
@@ -237,20 +282,23 @@ def _account(layer: Layer, made: list[Node]) -> Iterator[str]:
         yield f"weights of {synapse.name}: rms error {100 * error / size:.2f} % (exponent {op.exponent})"
     threshold = np.abs(lif.threshold - layer.op.threshold * scale).max()
     decay = np.abs((fixed.DECAY_ONE - lif.decay_v) / fixed.DECAY_ONE - layer.op.beta).max()
+    kept = (fixed.CURRENT_DECAY.high - lif.decay_u) / fixed.DECAY_ONE
     bias = np.abs((lif.bias_mantissa << lif.bias_exponent) / (64 * scale) - layer.bias).max()
     yield (
         f"scale {scale:.6g}; threshold {int(lif.threshold.max())}, off by {threshold / scale:.3g}; "
-        f"decay off by {decay:.3g}; bias off by {bias:.3g}"
+        f"decay off by {max(decay, np.abs(kept - layer.alpha).max()):.3g}; bias off by {bias:.3g}"
     )
     worst = sum(
         int(s.worst(n.op.weight.astype(np.int64)).max()) << n.op.exponent  # type: ignore[attr-defined]
         for s, n in zip(layer.synapses, made, strict=False)
     )
-    yield f"overflow of the current is impossible: worst sum {worst} < {CURRENT_LIMIT}"
-    yield _potential_account(layer, lif, worst)
+    highest = layer.accumulated(worst)
+    built_up = "" if layer.op.alpha is None else f", in all time {highest}"
+    yield f"overflow of the current is impossible: worst sum {worst}{built_up} < {CURRENT_LIMIT}"
+    yield _potential_account(lif, highest)
 
 
-def _potential_account(layer: Layer, lif: integer.Lif, worst: int) -> str:
+def _potential_account(lif: integer.Lif, worst: int) -> str:
     step = (worst << fixed.ALIGN) + int(np.abs(lif.bias_mantissa).max() << lif.bias_exponent)
     lost = int(lif.decay_v.min())
     highest = step * fixed.DECAY_ONE / lost if lost else math.inf

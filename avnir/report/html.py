@@ -25,21 +25,19 @@ th, td { text-align: left; }
 li { overflow-wrap: anywhere; }
 """
 
+_NOT_COMPARED = (
+    '<p class="verdict"><strong>Nothing was compared.</strong> The model came without example inputs, so '
+    "that no spike of this export was checked. Not tested on silicon.</p>"
+)
 
-def report(model: str, compiled: Compiled, verification: Verification) -> str:
-    """The page for one exported model."""
+
+def report(model: str, compiled: Compiled, verification: Verification | None) -> str:
+    """The page for one exported model; without a verification it says that nothing was compared."""
     program = compiled.program
     demand = compiled.demand
-    equal = verification.equal
-    verdict = "The export is exact" if equal else "The export is not exact"
     parts = [
         f"<h1>{escape(model)} on {escape(program.target)}</h1>",
-        f'<p class="verdict {"equal" if equal else "differs"}"><strong>{verdict}.</strong> '
-        f"{escape(_summary(verification))} Not tested on silicon.</p>",
-        _table(
-            "Agreement of spikes, layer by layer", _agreement_head(verification), layer_table(verification)
-        ),
-        _table("Accuracy on the examples", ("stage", "accuracy"), _accuracy(verification)),
+        *([_NOT_COMPARED] if verification is None else _comparison(verification)),
         _table("The program", ("node", "operation", "shape", "latency in steps"), _nodes(compiled)),
         f"<p>{demand.neurons} neurons, {demand.synapses} weights, {demand.synaptic_words} words of synaptic "
         f"memory: at least {demand.cores} cores. The first output comes {program.latency} chip steps after "
@@ -53,6 +51,19 @@ def report(model: str, compiled: Compiled, verification: Verification) -> str:
     body = "\n".join(parts)
     top = f'<!doctype html>\n<html lang="en">\n<head>{head}{title}<style>{_STYLE}</style></head>'
     return f"{top}\n<body>\n{body}\n</body>\n</html>\n"
+
+
+def _comparison(verification: Verification) -> list[str]:
+    equal = verification.equal
+    verdict = "The export is exact" if equal else "The export is not exact"
+    return [
+        f'<p class="verdict {"equal" if equal else "differs"}"><strong>{verdict}.</strong> '
+        f"{escape(_summary(verification))} Not tested on silicon.</p>",
+        _table(
+            "Agreement of spikes, layer by layer", _agreement_head(verification), layer_table(verification)
+        ),
+        _table("Accuracy on the examples", ("stage", "accuracy"), _accuracy(verification)),
+    ]
 
 
 def _summary(verification: Verification) -> str:

@@ -1,6 +1,7 @@
 """The verdict on a deployment: which stages must be equal, and how far integers are from the model.
 
-- model = graph, snnTorch = graph: the export changed nothing. Every spike, or it fails.
+- model = graph, snnTorch = graph, ONNX Runtime = graph: the export changed nothing. Every spike, or it
+  fails.
 - integers = CPU engine = Lava: the backends do the chip's arithmetic. Every spike, or it fails.
 - snnTorch ~ integers: what quantisation costs. Agreement per layer, accuracy of both.
 
@@ -23,7 +24,7 @@ from avnir.trace import Trace
 from avnir.verify.compare import Comparison, compare
 
 MODEL, REFERENCE, GRAPH, INTEGER = "model", "snntorch", "graph", "integer"
-"""The original model's recorded spikes; the traced graph in snnTorch, in float64, and in integers."""
+"""The original model's recorded spikes; the graph in snnTorch, in float64, and in integers."""
 
 
 @dataclass(frozen=True)
@@ -80,25 +81,31 @@ class Verification:
 
 @dataclass(frozen=True)
 class Stages:
-    """The traces of one run over the same inputs; `model` only where they are the model's own examples."""
+    """The traces of one run over the same inputs.
 
-    snntorch: Trace
+    `floats` are the float32 runs by name: MODEL, the original model's own, where the inputs are its
+    examples; REFERENCE, where a snnTorch model stands behind the graph; other frameworks.
+    """
+
     graph: Trace
     integer: Trace
     backends: Mapping[str, Trace]
-    model: Trace | None = None
+    floats: Mapping[str, Trace] = field(default_factory=dict)
 
 
 def judge(stages: Stages, labels: Array | None = None, ties: tuple[int, ...] = ()) -> Verification:
-    """Compare all stages; `labels` int `[B]`, `ties` as `avnir.verify.ties.tie_samples` finds them."""
-    steps, samples = next(iter(stages.snntorch.outputs.values())).shape[:2]
+    """Compare all stages; `labels` int `[B]`, `ties` as `avnir.verify.ties.tie_samples` finds them.
+
+    What quantisation costs is measured against snnTorch, or against the graph where there is none.
+    """
+    steps, samples = next(iter(stages.graph.outputs.values())).shape[:2]
     clear = [sample for sample in range(samples) if sample not in ties]
-    floats = {MODEL: stages.model, REFERENCE: stages.snntorch}
     graph = stages.graph.samples(clear)
-    exact = [compare(trace.samples(clear), graph, (name, GRAPH)) for name, trace in floats.items() if trace]
+    exact = [compare(trace.samples(clear), graph, (name, GRAPH)) for name, trace in stages.floats.items()]
     exact += [compare(stages.integer, trace, (INTEGER, name)) for name, trace in stages.backends.items()]
-    quantisation = compare(stages.snntorch, stages.integer, (REFERENCE, INTEGER))
-    traces = {REFERENCE: stages.snntorch, GRAPH: stages.graph, INTEGER: stages.integer, **stages.backends}
+    unquantised = REFERENCE if REFERENCE in stages.floats else GRAPH
+    traces = {**stages.floats, GRAPH: stages.graph, INTEGER: stages.integer, **stages.backends}
+    quantisation = compare(traces[unquantised], stages.integer, (unquantised, INTEGER))
     accuracy = {} if labels is None else {name: _accuracy(trace, labels) for name, trace in traces.items()}
     return Verification(tuple(exact), quantisation, accuracy, samples, steps, ties)
 

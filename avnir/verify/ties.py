@@ -28,7 +28,8 @@ from avnir.verify.compare import Divergence, compare
 UNIT_ROUNDOFF = 2.0**-24
 """Of float32, round to nearest."""
 NEURON_OPERATIONS = 8
-"""Roundings in one step of snnTorch's Leaky: product, sum, reset product, difference, again for the reset."""
+"""Roundings in one step of snnTorch's Leaky: product, sum, reset product, difference, again for the reset.
+Synaptic's longest way has five: the current's product and sum, the potential's sum, two differences."""
 NORM_OPERATIONS = 16
 """Roundings in one batch normalisation, its root and quotient included with room to spare."""
 
@@ -63,7 +64,7 @@ def is_tie(graph: Graph, inputs: Mapping[str, Array], trace: Trace, where: Diver
     node = graph[where.layer]
     if not isinstance(node.op, Lif):
         return False
-    potential, bound = 0.0, 0.0
+    potential, bound, flow = 0.0, 0.0, np.zeros(())
     state: dict[str, Array] = {}
     size = np.zeros((1, *graph.shapes[where.layer]))
     place = (0, *where.neuron)
@@ -72,7 +73,8 @@ def is_tie(graph: Graph, inputs: Mapping[str, Array], trace: Trace, where: Diver
         shown |= {name: array[step].astype(np.float64) for name, array in trace.spikes.items()}
         current, magnitude, roundings = _current(graph, node, shown)
         decided = _before_reset(node.op, current, state)
-        size = node.op.beta * size + magnitude * node.op.gain + np.abs(node.op.threshold)
+        flow = magnitude * node.op.gain + (0 if node.op.alpha is None else node.op.alpha * flow)
+        size = node.op.beta * size + flow + np.abs(node.op.threshold)
         count = roundings + NEURON_OPERATIONS * (step + 1)
         potential = float(decided[place])
         bound = float((size * _gamma(count))[place])

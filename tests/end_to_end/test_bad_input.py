@@ -85,7 +85,7 @@ def test_wrong_inputs(avnir: Avnir, model: Path, tmp_path: Path) -> None:
         np.savez(path, **arrays)
         refused(avnir("verify", model, "--inputs", path, status=2), message)
     np.save(tmp_path / "single.npy", good["image"])
-    refused(avnir("verify", model, "--inputs", tmp_path / "single.npy", status=2), "one array per input")
+    refused(avnir("verify", model, "--inputs", tmp_path / "single.npy", status=2), "numpy.savez")
     np.savez(tmp_path / "objects.npz", image=np.array([object()]))
     refused(
         avnir("verify", model, "--inputs", tmp_path / "objects.npz", status=2), "objects.npz cannot be read"

@@ -32,7 +32,7 @@ def test_verify_on_the_cpu_engine_and_in_lava(avnir: Avnir, model: Path) -> None
         assert all(min(layer["spikes"].values()) > 0 for layer in comparison["layers"])
     assert record["rounding_ties"] == []
     assert 0.9 < record["quantisation"]["agreement"] < 1
-    assert set(record["accuracy"]) == {"snntorch", "graph", "integer", "cpu", "lava"}
+    assert set(record["accuracy"]) == {"model", "snntorch", "graph", "integer", "cpu", "lava"}
     assert min(record["accuracy"].values()) >= 0.95
 
 
@@ -109,6 +109,15 @@ def test_gates_decide_the_exit_status(avnir: Avnir, model: Path) -> None:
     assert "spike agreement of the integers is" in failed.stderr
     failed = avnir("verify", model, "--samples", 4, "--max-synops", 10, "--json", status=1)
     assert "SynOps a sample, above 10" in failed.stderr
+
+
+def test_onnx_runtime_is_one_more_reference(avnir: Avnir, model: Path, tmp_path: Path) -> None:
+    record = as_json(avnir("verify", model, "--samples", 10, "--backend", "onnxruntime", "--json"))
+    pairs = {(c["first"], c["second"]): c["identical"] for c in record["exact"]}
+    assert pairs == {("model", "graph"): True, ("snntorch", "graph"): True, ("onnxruntime", "graph"): True}
+    out = tmp_path / "exported"
+    written = as_json(avnir("export", model, "--target", "loihi2", "--out", out, "--onnx", "--json"))
+    assert set(written["files"]) == {*FILES, "step.onnx"}
 
 
 def test_fewer_bits_agree_less(avnir: Avnir, model: Path) -> None:

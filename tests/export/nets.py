@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import snntorch as snn
@@ -28,7 +29,7 @@ def seeded(model: nn.Module, seed: int = 0, gain: float = 3.0) -> nn.Module:
     """Weights from a seed, large enough that every layer spikes; running statistics of no round numbers."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d):
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
             bound = gain / module.weight[0].numel() ** 0.5
             module.weight.data.uniform_(-bound * 0.7, bound, generator=generator)
             if module.bias is not None:
@@ -39,6 +40,17 @@ def seeded(model: nn.Module, seed: int = 0, gain: float = 3.0) -> nn.Module:
             module.weight.data.uniform_(0.5, 1.5, generator=generator)
             module.bias.data.uniform_(-0.1, 0.3, generator=generator)
     return model
+
+
+class Gate(nn.Module):
+    """A learned factor, `shape` as it broadcasts in forward."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.linspace(0.6, 1.7, math.prod(shape)).reshape(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
 
 
 class Hidden(nn.Module):

@@ -36,6 +36,19 @@ def chain(reset: str) -> Graph:
     )
 
 
+def current(reset: str, alpha: Array | float = 0.7) -> Graph:
+    """Neurons with a synaptic current, the second layer's of different decays."""
+    return canonical_graph(
+        Node("image", real.Input((6,))),
+        Node("fc1", real.Linear(rand(1, 5, 6).astype(np.float32), rand(2, 5)), ("image",)),
+        Node("lif1", lif(reset).replace(alpha=np.asarray(alpha)), ("fc1",)),
+        Node("fc2", real.Linear(rand(3, 4, 5)), ("lif1",)),
+        Node("lif2", lif(reset, 0.0).replace(alpha=np.linspace(0, 0.95, 4), gain=np.array(0.3)), ("fc2",)),
+        Node("out", real.Output((4,)), ("lif2",)),
+        dt=1e-3,
+    )
+
+
 def audio_visual() -> Graph:
     """Two inputs, a residual sum, three outputs, one of them seen in another shape."""
     return canonical_graph(
@@ -83,7 +96,8 @@ def convolutions() -> Graph:
 
 
 CASES: dict[str, Callable[[], Graph]] = {
-    **{f"chain_{reset}": (lambda reset=reset: chain(reset)) for reset in real.RESETS},
+    **{f"chain_{reset}": (lambda reset=reset: chain(reset)) for reset in real.ALL_RESETS},
+    **{f"current_{reset}": (lambda reset=reset: current(reset)) for reset in real.ALL_RESETS},
     "audio_visual": audio_visual,
     "convolutions": convolutions,
 }

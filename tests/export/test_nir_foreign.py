@@ -151,7 +151,6 @@ def test_types_outside_the_dialect_are_all_named(tmp_path: Path) -> None:
         "delay": nir.Delay(one),
         "li": nir.LI(one, one, one),
         "integrator": nir.I(one),
-        "cuba": nir.CubaLIF(one, one, one, one, one),
         "cuba_li": nir.CubaLI(one, one, one, one),
         "inner": inner,
         "leaky": nir.LIF(one, one, one, one, one),
@@ -168,3 +167,56 @@ def test_types_outside_the_dialect_are_all_named(tmp_path: Path) -> None:
         assert name == "leaky" or f"{type(node).__name__}: " in text
     assert "leaky: v_leak is not 0" in text
     assert "leaky: v_reset is not 0" in text
+
+
+def cuba(shape: tuple[int, ...], **changes: Array | float) -> nir.CubaLIF:
+    values = {"tau_syn": 3e-3, "tau_mem": 1e-2, "r": 2.0, "v_leak": 0.0, "v_threshold": 0.3, "w_in": 1.5}
+    return nir.CubaLIF(**{name: np.broadcast_to(v, shape).copy() for name, v in (values | changes).items()})
+
+
+def cuba_network(**changes: Array | float) -> nir.NIRGraph:
+    neuron = cuba((4,), tau_syn=np.array([1e-3, 2e-3, 5e-3, 9e-3]), **changes)
+    return nir.NIRGraph.from_list(nir.Input(np.array([27])), nir.Affine(WEIGHT, BIAS), neuron)
+
+
+@pytest.mark.parametrize("ones", [False, True])
+def test_a_current_is_nirs_equation(ones: bool, tmp_path: Path) -> None:
+    """di/dt = (-i + w_in I) / tau_syn, dv/dt = (-v + r i) / tau_mem, forward Euler, hard reset."""
+    r, w_in = (1.0, 1.0) if ones else (2.0, 1.5)
+    nir.write(tmp_path / "g.nir", cuba_network(r=r, w_in=w_in))
+    graph = read_nir(tmp_path / "g.nir", dt=DT)
+    x = (np.random.default_rng(1).random((200, 1, 27)) < 0.5).astype(float)
+    tau_syn = np.array([1e-3, 2e-3, 5e-3, 9e-3])
+    i, v = np.zeros((2, 4))
+    wanted = []
+    for frame in x[:, 0]:
+        i = i + DT / tau_syn * (w_in * (WEIGHT @ frame + BIAS) - i)
+        v = v + DT / 1e-2 * (r * i - v)
+        wanted.append(v > 0.3)
+        v = np.where(v > 0.3, 0, v)
+    (neuron,) = graph.neurons
+    found = interpret_real(graph, {"input": x}).spikes[neuron.name][:, 0]
+    assert 0 < found.mean() < 1
+    np.testing.assert_array_equal(found, wanted)
+    folded, _ = FoldGain()(graph)
+    write_nir(folded, tmp_path / "h.nir")
+    assert read_nir(tmp_path / "h.nir") == folded
+    np.testing.assert_array_equal(interpret_real(folded, {"input": x}).spikes[neuron.name][:, 0], found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"tau_syn": 0.0}, "tau_syn goes down to 0.0 s, but must be positive"),
+        ({"tau_syn": 1e-4}, "tau_syn goes down to 0.0001 s, but must be at least one time step"),
+        ({"tau_mem": -1.0}, "tau_mem goes down to -1.0 s, but must be positive"),
+        ({"w_in": 0.0}, "w_in goes down to 0.0, but must be positive"),
+        ({"v_leak": 1.0}, "v_leak is not 0"),
+        ({"w_in": float("nan")}, "w_in has values that are not finite"),
+    ],
+)
+def test_currents_outside_the_dialect(changes: dict[str, float], problem: str, tmp_path: Path) -> None:
+    graph = nir.NIRGraph.from_list(nir.Input(np.array([3])), cuba((3,), **changes), nir.Output(np.array([3])))
+    nir.write(tmp_path / "g.nir", graph)
+    with pytest.raises(InterchangeError, match=problem):
+        read_nir(tmp_path / "g.nir", dt=DT)

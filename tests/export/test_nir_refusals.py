@@ -20,7 +20,7 @@ from avnir.export.nir_write import write_nir
 from avnir.ir import integer, real
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.operation import Operation
-from tests.export.nir_cases import audio_visual, chain, convolutions
+from tests.export.nir_cases import audio_visual, chain, convolutions, current
 
 ROOT = "/node/nodes"
 
@@ -462,3 +462,22 @@ def test_damaged_files_are_refused_or_read_equal(make: Callable[[], Graph], tmp_
             refused += 1
         assert time.process_time() - started < 5
     assert refused > 10
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"alpha": 0.7000000001}, "lif1: alpha in avnir's metadata does not fit"),
+        ({"alpha": [0.7, 0.7]}, "lif1: the number of alphas in avnir's metadata"),
+        ({"alpha": float(np.nextafter(0.7, 1))}, "the digest in avnir's metadata"),
+        ({"beta": 0.8}, "lif1: beta in avnir's metadata does not fit"),
+    ],
+)
+def test_stale_decays_of_a_current(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    path = tmp_path / "g.nir"
+    write_nir(current("subtract"), path)
+    with h5py.File(path, "r+") as file:
+        record(f"{ROOT}/lif1", **change)(file, tmp_path)
+    with pytest.raises(InterchangeError) as caught:
+        read_nir(path)
+    assert said in str(caught.value)

@@ -71,16 +71,23 @@ def test_nir_reads_the_same_nodes_edges_and_values(case: str, tmp_path: Path) ->
 
 
 def check_neuron(there: nir.NIRNode, op: real.Lif, shape: tuple[int, ...], dt: float) -> None:
-    kind = "IF" if np.all(op.beta == 1) else "LIF"
+    kind = "CubaLIF" if op.alpha is not None else "IF" if np.all(op.beta == 1) else "LIF"
     assert type(there).__name__ == kind
-    for name in ("r", "v_threshold", "v_reset", *(("tau", "v_leak") if kind == "LIF" else ())):
+    own = {"IF": (), "LIF": ("tau", "v_leak"), "CubaLIF": ("tau_syn", "tau_mem", "w_in", "v_leak")}[kind]
+    for name in ("r", "v_threshold", "v_reset", *own):
         assert getattr(there, name).shape == shape
         assert getattr(there, name).dtype == np.float64
-    assert np.all(there.r == 1)
     assert np.all(there.v_reset == 0)
     np.testing.assert_array_equal(there.v_threshold, np.broadcast_to(op.threshold, shape))
     if kind == "LIF":
         np.testing.assert_array_equal(there.tau, np.broadcast_to(dt / (1 - op.beta), shape))
+    if op.alpha is None:
+        assert np.all(there.r == 1)
+        return
+    np.testing.assert_array_equal(there.tau_mem, np.broadcast_to(dt / (1 - op.beta), shape))
+    np.testing.assert_array_equal(there.tau_syn, np.broadcast_to(dt / (1 - op.alpha), shape))
+    np.testing.assert_array_equal(there.r, there.tau_mem / dt)
+    np.testing.assert_array_equal(there.w_in, there.tau_syn / dt)
 
 
 def test_metadata_survives_nir_and_comes_back(tmp_path: Path) -> None:

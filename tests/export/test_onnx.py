@@ -16,7 +16,7 @@ from avnir.export.onnx_run import onnx_trace
 from avnir.export.onnx_write import onnx_bytes, write_onnx
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.interpret_real import interpret_real
-from avnir.ir.real import RESETS, Input, Lif, Output, RealOperation, SumPool2d
+from avnir.ir.real import ALL_RESETS, RESETS, Input, Lif, Linear, Output, RealOperation, SumPool2d
 from avnir.verify.compare import compare
 from avnir.verify.ties import tie_samples
 from tests.networks import audio_visual, spikes
@@ -54,6 +54,20 @@ def test_sum_pooling_gain_and_bias() -> None:
         Node("out", Output((18,)), ("lif",)),
     )
     assert_same(verified(Graph("real", nodes)), seed=2, steps=50)
+
+
+@pytest.mark.parametrize("reset", ALL_RESETS)
+def test_synaptic_current(reset: str) -> None:
+    rng = np.random.default_rng(3)
+    weight = rng.normal(size=(12, 10)) / 4
+    neuron = Lif(np.array(0.75), np.array(1.0), np.array(1.0), reset, alpha=np.array(0.6))
+    nodes = (
+        Node("x", Input((10,))),
+        Node("fc", Linear(weight), ("x",)),
+        Node("lif", neuron, ("fc",)),
+        Node("out", Output((12,)), ("lif",)),
+    )
+    assert_same(verified(Graph("real", nodes)), seed=4, steps=100)
 
 
 def test_the_caller_keeps_the_states(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avnir.errors import DataError
+from avnir.errors import DataError, GraphError
 from avnir.ir.geometry import correlate, correlate_adjoint
 from avnir.ir.interpret_real import interpret_real
 from avnir.ir.operation import Array
@@ -134,3 +134,57 @@ def test_inputs_that_do_not_fit_are_named_together() -> None:
         interpret_real(graph, {**good, "audio": np.where(good["audio"] > 0, np.nan, 0.0)})
     with pytest.raises(DataError, match="must be numbers"):
         interpret_real(graph, {**good, "audio": good["audio"].astype(str)})
+
+
+@pytest.mark.parametrize(
+    ("reset", "potentials", "fired"),
+    [
+        # alpha 1/2, beta 1/2, threshold 1, input 1.5, 1, 0.25, 2.75, 0:
+        # current 1.5, 1.75, 1.125, 3.3125, 1.65625 whatever the reset
+        ("zero", [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]),
+        ("none", [1.5, 2.5, 2.375, 4.5, 3.90625], [1, 1, 1, 1, 1]),
+        ("subtract", [0.5, 1, 0.625, 2.625, 1.96875], [1, 1, 1, 1, 1]),
+        ("zero_delayed", [1.5, 1.75, 1.125, 3.3125, 1.65625], [1, 1, 1, 1, 1]),
+        ("subtract_delayed", [1.5, 1.5, 0.875, 3.75, 2.53125], [1, 1, 0, 1, 1]),
+        ("zero_next", [1.5, 0, 1.125, 0, 1.65625], [1, 0, 1, 0, 1]),
+    ],
+)
+def test_a_synaptic_current_by_hand(reset: str, potentials: list[float], fired: list[int]) -> None:
+    """`subtract`, last step: 2.625 is above threshold, so v' = 1.3125 + 1.65625 - 1 = 1.96875, which
+    spikes again: the one threshold was taken already.
+    """
+    op = Lif(np.array(0.5), np.array(1.0), np.array(1.0), reset, alpha=np.array(0.5))
+    state: dict[str, Array] = {}
+    spikes_, currents, seen = [], [], []
+    for x in (1.5, 1, 0.25, 2.75, 0):
+        spikes_.append(int(op.step(np.array([[x]]), state)[0, 0]))
+        currents.append(float(state["i"][0, 0]))
+        seen.append(float(state["v"][0, 0]))
+    assert currents == [1.5, 1.75, 1.125, 3.3125, 1.65625]
+    assert seen == potentials
+    assert spikes_ == fired
+
+
+def test_zero_next_without_a_current() -> None:
+    """Input 1.5, 1.5, 0.5, 1, 4: each spike costs the step after it, input and all."""
+    op = Lif(np.array(0.5), np.array(1.0), np.array(1.0), "zero_next")
+    state: dict[str, Array] = {}
+    seen = [
+        (float(op.step(np.array([[x]]), state)[0, 0]), float(state["v"][0, 0])) for x in (1.5, 1.5, 0.5, 1, 4)
+    ]
+    assert seen == [(1, 1.5), (0, 0), (0, 0.5), (1, 1.25), (0, 0)]
+
+
+def test_a_bias_acts_on_the_potential_and_the_gain_on_the_current() -> None:
+    op = Lif(np.array(0.5), np.array(9.0), np.array(2.0), bias=np.array(0.25), alpha=np.array([0.0, 0.5]))
+    state: dict[str, Array] = {}
+    op.step(np.ones((1, 2)), state)
+    op.step(np.zeros((1, 2)), state)
+    np.testing.assert_array_equal(state["i"], [[0, 1]])
+    np.testing.assert_array_equal(state["v"], [[2.25 / 2 + 0.25, 2.25 / 2 + 1 + 0.25]])
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
+def test_alpha_is_a_decay(alpha: float) -> None:
+    with pytest.raises(GraphError, match=r"Lif\.alpha"):
+        Lif(np.array(0.5), np.array(1.0), np.array(1.0), alpha=np.array(alpha))

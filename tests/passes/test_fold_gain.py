@@ -14,7 +14,7 @@ from avnir.ir import real
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.interpret_real import interpret_real
 from avnir.ir.operation import Array, Operation, same_array
-from avnir.passes.fold_gain import FoldGain, canonical, mixed, unit_gain
+from avnir.passes.fold_gain import FoldGain, canonical, leak_problem, unit_gain
 from tests.random_graphs import NIR_LAYERS, inputs_for, real_graph
 
 
@@ -44,7 +44,7 @@ def check_canonical(graph: Graph) -> None:
     for node in graph.select(lambda op: op.kind == "Lif"):
         op: real.Lif = node.op  # type: ignore[assignment]
         shape = graph.shapes[node.name]
-        assert same_array(op.gain, canonical(unit_gain(op.beta, graph.dt), shape))
+        assert same_array(op.gain, canonical(unit_gain(op, graph.dt), shape))
         for name in ("beta", "threshold", "gain"):
             parameter = getattr(op, name)
             assert parameter.dtype == np.float64
@@ -133,7 +133,7 @@ def test_new_scale_avoids_names_that_are_taken() -> None:
 
 def test_a_layer_with_and_without_leak_is_refused() -> None:
     graph = one_layer(CONV, lif(np.array([1.0, 0.5]).reshape(2, 1, 1)))
-    assert mixed(graph["lif"].op)
+    assert leak_problem(graph["lif"].op)
     with pytest.raises(UnsupportedError, match="lif: some of its neurons have beta = 1, others less"):
         FoldGain()(graph)
 
@@ -142,3 +142,18 @@ def test_graph_given_is_left_alone() -> None:
     graph = one_layer(CONV, lif(0.5))
     FoldGain()(graph)
     assert graph == one_layer(CONV, lif(0.5))
+
+
+@pytest.mark.parametrize("leaks", [(1.0, 0.5), (0.5, 1.0)])
+def test_a_current_without_a_leak_is_refused(leaks: tuple[float, float]) -> None:
+    alpha, beta = map(np.array, leaks)
+    with pytest.raises(UnsupportedError, match="lif: it has a synaptic current, and alpha or beta = 1"):
+        FoldGain()(one_layer(CONV, lif(beta).replace(alpha=alpha)))
+
+
+def test_a_neuron_with_a_current_gets_gain_one() -> None:
+    graph = one_layer(CONV, lif(0.5).replace(alpha=np.array(0.25), gain=np.array(0.125)))
+    folded, _ = FoldGain()(graph)
+    assert folded["lif"].op.gain == 1  # type: ignore[attr-defined]
+    (before,) = folded["lif"].inputs
+    np.testing.assert_array_equal(folded[before].op.weight, graph[before].op.weight * 0.125)  # type: ignore[attr-defined]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from avnir import target
 from avnir.compile import compile_graph, run_passes, to_integers
 from avnir.errors import LimitError, UnsupportedError
 from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.integer import Dense
 from avnir.ir.interpret_integer import interpret_integer
 from avnir.ir.interpret_real import interpret_real
 from avnir.ir.latency import latencies, slack
@@ -60,6 +63,14 @@ def test_weights_keep_their_width(bits: int) -> None:
     found = quantised(single(weight), bits)["x__lif"].op
     assert np.abs(found.weight).max() <= 2 ** (bits - 1) - 1
     assert found.needs()["weight_bits"] <= bits
+
+
+@pytest.mark.parametrize(
+    ("values", "bits"),
+    [([127, 127], 8), ([-128, -128], 8), ([-127, 127], 8), ([3, 3], 3), ([-4, -4], 3), ([0], 1)],
+)
+def test_the_width_of_weights_of_one_sign(values: list[int], bits: int) -> None:
+    assert Dense(np.array([values], np.int8)).needs()["weight_bits"] == bits
 
 
 def test_a_synapse_with_small_weights_uses_its_bits_too() -> None:
@@ -147,3 +158,66 @@ def test_loihi1_refuses_other_resets_naming_every_layer() -> None:
         compile_graph(audio_visual(0, reset="subtract"), target.load("loihi1"))
     assert len(caught.value.findings) == 6
     compile_graph(audio_visual(0, reset="zero"), target.load("loihi1"))
+
+
+@pytest.mark.parametrize("reset", RESETS)
+def test_a_synaptic_current_on_a_lattice(reset: str) -> None:
+    """Multiples of 1/127, alpha and beta 1/2, threshold 1: the same spikes, but for the decays' last bits."""
+    rng = np.random.default_rng(1)
+    graph = single(rng.integers(-127, 128, (20, 30)) / 127.0, reset=reset, alpha=np.array(0.5))
+    integers = quantised(graph)
+    assert integers["lif"].op.decay_u == 2047
+    inputs = spikes(graph, 2, steps=60, batch=8)
+    real, chip = interpret_real(graph, inputs), interpret_integer(integers, inputs)
+    assert compare(real, chip, ("real", "integer")).agreement > 0.999
+
+
+def test_decays_of_the_current_per_neuron() -> None:
+    op = quantised(single(np.eye(3), alpha=np.array([0.0, 0.25, 4095 / 4096])))["lif"].op
+    assert op.decay_u.tolist() == [4095, 3071, 0]
+    assert quantised(single(np.eye(3)))["lif"].op.decay_u == 4095
+
+
+@pytest.mark.parametrize(("alpha", "fan_in"), [(0.5, 3000), (0.9, 600), (0.99, 600), (0.9997, 20)])
+def test_no_input_can_overflow_a_current_that_builds_up(alpha: float, fan_in: int) -> None:
+    """All inputs in every step, long enough: the current comes near what is promised, and never over it."""
+    graph = single(np.ones((1, fan_in)), alpha=np.array(alpha), threshold=np.array(500.0))
+    integers, notes = run_passes(graph, to_integers(LOIHI2))
+    (said,) = (note.text for note in notes if "overflow of the current is impossible" in note.text)
+    worst, highest, limit = map(int, re.findall(r"\d+", said))
+    assert limit == CURRENT_LIMIT > highest
+    assert highest == -(-worst * 4096 // (1 + int(integers["lif"].op.decay_u)))
+    inputs = {"x": np.ones((6 * round(1 / (1 - alpha)), 1, fan_in), np.uint8)}
+    u = interpret_integer(integers, inputs, states=True).states["lif"]["u"]
+    assert 0.9 * (highest << 6) < u.max() <= highest << 6
+    assert (u > 0).all(), "a wrapped current would be negative"
+
+
+@pytest.mark.parametrize(
+    ("neuron", "problem"),
+    [
+        ({"alpha": np.array([0.5, 0.9999])}, "alpha = 0.9999 rounds to 1 in 12 bits"),
+        ({"reset": "zero_next"}, "its potential stays 0 for a step after a spike"),
+        ({"alpha": np.array(0.5), "reset": "zero_next"}, "its potential stays 0 for a step after a spike"),
+    ],
+)
+def test_neurons_that_the_chip_has_not(neuron: dict[str, object], problem: str) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        quantised(single(np.ones((2, 3)), **neuron))
+    (finding,) = caught.value.findings
+    assert finding.place == "lif" and problem in finding.problem
+
+
+def test_a_current_that_only_zeros_keep_in_its_register_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match=r"with alpha = 0\.9997 its current builds up"):
+        quantised(single(np.ones((1, 600)), alpha=np.array(0.9997)))
+
+
+def test_a_bias_into_a_current_is_refused_but_not_one_on_the_potential() -> None:
+    graph = single(np.ones((2, 3)), alpha=np.array(0.5))
+    biased_fc = Node("fc", graph["fc"].op.replace(bias=np.array([0.0, 0.1])), ("x",))
+    biased = graph.with_nodes(biased_fc if node.name == "fc" else node for node in graph)
+    with pytest.raises(UnsupportedError, match="a bias flows into its synaptic current"):
+        quantised(biased)
+    integers = quantised(single(np.ones((2, 3)), alpha=np.array(0.5), bias=np.array(0.25)))
+    assert integers["lif"].op.bias_mantissa > 0

@@ -45,7 +45,7 @@ def page(changed: bool = False) -> str:
     compiled = compile_graph(graph, target.load("loihi2"))
     real, chip = interpret_real(graph, inputs), interpret_integer(compiled.program.graph, inputs)
     backend = Trace({n: s ^ changed for n, s in chip.spikes.items()}, chip.outputs)
-    stages = Stages(real, real, chip, {"cpu": backend}, real)
+    stages = Stages(real, chip, {"cpu": backend}, {"model": real, "snntorch": real})
     return report("<script>alert(1)</script>.pt", compiled, judge(stages))
 
 

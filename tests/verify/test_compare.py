@@ -24,6 +24,13 @@ def flipped(original: Trace, layer: str, place: tuple[int, ...]) -> Trace:
     return Trace(changed, {"out": changed["last"]})
 
 
+def stages(
+    snntorch: Trace, graph: Trace, integer: Trace, backends: dict[str, Trace], model: Trace | None = None
+) -> Stages:
+    floats = {"snntorch": snntorch} if model is None else {"model": model, "snntorch": snntorch}
+    return Stages(graph, integer, backends, floats)
+
+
 def test_a_trace_equals_itself() -> None:
     found = compare(trace(), trace(), ("a", "b"))
     assert found.identical
@@ -69,7 +76,7 @@ def test_unlike_traces_are_refused() -> None:
 def test_the_verdict() -> None:
     good, off = trace(), flipped(trace(), "last", (5, 3, 4))
     labels = good.decisions()
-    passed = judge(Stages(good, good, off, {"cpu": off}, good), labels)
+    passed = judge(stages(good, good, off, {"cpu": off}, good), labels)
     assert passed.equal
     assert passed.accuracy["snntorch"] == 1.0
     assert passed.record()["exact"][2]["second"] == "cpu"
@@ -77,22 +84,30 @@ def test_the_verdict() -> None:
     with pytest.raises(GateError, match=r"spike agreement of the integers is 0\.996"):
         passed.gate(min_agreement=0.9999)
     with pytest.raises(GateError, match="no labels"):
-        judge(Stages(good, good, off, {})).gate(min_accuracy=0.5)
+        judge(stages(good, good, off, {})).gate(min_accuracy=0.5)
     with pytest.raises(
         GateError, match=r"cpu differs from integer, first at last, neuron \(4,\), step 5, sample 3"
     ):
-        judge(Stages(good, good, good, {"cpu": off})).gate()
+        judge(stages(good, good, good, {"cpu": off})).gate()
 
 
 def test_ties_are_named_and_left_out_of_the_float_comparison_alone() -> None:
     good, off = trace(), flipped(trace(), "last", (5, 3, 4))
-    assert not judge(Stages(good, off, off, {"cpu": off})).equal
-    found = judge(Stages(good, off, off, {"cpu": off}), ties=(3,))
+    assert not judge(stages(good, off, off, {"cpu": off})).equal
+    found = judge(stages(good, off, off, {"cpu": off}), ties=(3,))
     assert found.equal
     assert found.record()["rounding_ties"] == [3]
     assert found.exact[0].layers[0].slots == 3 * found.exact[1].layers[0].slots // 4
     with pytest.raises(GateError, match="nothing could be compared"):
-        judge(Stages(good, off, off, {}), ties=(0, 1, 2, 3)).gate()
+        judge(stages(good, off, off, {}), ties=(0, 1, 2, 3)).gate()
+
+
+def test_without_a_model_the_graph_is_the_reference() -> None:
+    good, off = trace(), flipped(trace(), "last", (5, 3, 4))
+    found = judge(Stages(good, off, {"cpu": off}), good.decisions())
+    assert found.equal
+    assert (found.quantisation.first, found.quantisation.second) == ("graph", "integer")
+    assert set(found.accuracy) == {"graph", "integer", "cpu"}
 
 
 def test_a_percentage_of_100_means_all() -> None:
@@ -100,7 +115,7 @@ def test_a_percentage_of_100_means_all() -> None:
     spikes = big.spikes["l"].copy()
     spikes[999, 9, 99] = 1
     off = Trace({"l": spikes}, {"o": spikes})
-    row = layer_table(judge(Stages(big, off, big, {})))[0]
+    row = layer_table(judge(stages(big, off, big, {})))[0]
     assert row[1] == "99.999 %"
 
 

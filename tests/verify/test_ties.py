@@ -84,3 +84,27 @@ def test_float32_differs_from_float64_by_less_than_the_bound(seed: int) -> None:
         for n in graph
     )
     assert not is_tie(farther, {"x": x}, interpret_real(farther, {"x": x}), where)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_bound_holds_for_a_synaptic_current(seed: int) -> None:
+    """As above, with the current of snnTorch's Synaptic in float32."""
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(1, 50)).astype(np.float32)
+    x = (rng.random((8, 1, 50)) < 0.5).astype(np.uint8)
+    i, v = np.float32(0), np.float32(0)
+    for step in x[:, 0]:
+        i = np.float32(0.8) * i + (weight[0] * step.astype(np.float32)).sum(dtype=np.float32)
+        v = np.float32(0.9) * v + i
+    leaks = {"beta": np.array(np.float32(0.9)), "alpha": np.array(np.float32(0.8))}
+    where = Divergence(7, "lif", (0,), 0, 0, 1)
+    for factor, tie in ((1.0, True), (1.001, False)):
+        neuron = Lif(**leaks, threshold=np.array(abs(float(v)) * factor), gain=np.array(1.0), reset="none")
+        nodes = (
+            Node("x", Input((50,))),
+            Node("fc", Linear(weight * np.float32(np.sign(v))), ("x",)),
+            Node("lif", neuron, ("fc",)),
+            Node("out", Output((1,)), ("lif",)),
+        )
+        graph = verified(Graph("real", nodes))
+        assert is_tie(graph, {"x": x}, interpret_real(graph, {"x": x}), where) is tie

@@ -1,0 +1,120 @@
+"""`avnir check`: what of a model a chip takes, without writing anything."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from avnir.cli.output import emit, json_option, table
+from avnir.cli.source import Request, Source, model_options, open_source
+
+if TYPE_CHECKING:
+    from avnir.errors import Finding
+    from avnir.ir.operation import Array
+    from avnir.target import Target
+    from avnir.verify.findings import Examination
+
+BEHIND_TRACING = ("passes", "limits")
+"""What cannot be evaluated without a traced graph."""
+
+
+@click.command("check")
+@model_options
+@click.option(
+    "--target", "target_name", default="loihi2", show_default=True, help="Chip; see `avnir targets`."
+)
+@click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True)
+@json_option
+def command(request: Request, target_name: str, weight_bits: int, as_json: bool) -> None:
+    """List what of MODEL a chip takes exactly, what is lowered, what needs microcode, what is impossible.
+
+    MODEL is a model.pt, package.module:build (imports and runs your own code, with --weights, --inputs and
+    --time), or a NIR file. Every finding is listed, not the first. Exit status 0 where MODEL can be exported,
+    2 where it cannot.
+    """
+    from avnir import target
+
+    chip = target.load(target_name)
+    examination, ties = _examined(request, chip, weight_bits)
+    if as_json:
+        emit({"model": request.model, "target": chip.name, **examination.record(), "rounding_ties": ties})
+    else:
+        _show(request.model, chip, examination, ties)
+    if not examination.exportable:
+        sys.exit(2)
+
+
+def _examined(request: Request, chip: Target, weight_bits: int) -> tuple[Examination, list[int]]:
+    """All that is known about the model, and the example samples that float32's rounding decides."""
+    from avnir.errors import Finding, ReplayError, UnsupportedError
+    from avnir.verify.findings import Examination, examine
+
+    try:
+        source = open_source(request)
+    except UnsupportedError as error:  # what tracing refused: there is no graph to go on with
+        return Examination(findings=error.findings, unasked=BEHIND_TRACING), []
+    except ReplayError as error:
+        finding = Finding("the examples", str(error), "Nothing else was examined")
+        return Examination(findings=(finding,), unasked=BEHIND_TRACING), list(getattr(error, "samples", ()))
+    examination = examine(source.graph, chip, weight_bits)
+    ties, different = _replayed(source)
+    return replace(examination, findings=(*different, *examination.findings)), ties
+
+
+def _replayed(source: Source) -> tuple[list[int], list[Finding]]:
+    """The example samples that float32's rounding decides; and whether the graph differs in another one."""
+    from avnir.errors import Finding
+    from avnir.ir.interpret_real import interpret_real
+    from avnir.verify.compare import compare
+    from avnir.verify.ties import tie_samples
+
+    if source.recorded is None or source.inputs is None:
+        return [], []
+    in_graph = interpret_real(source.graph, source.inputs)
+    ties = tie_samples(source.graph, source.inputs, source.recorded, in_graph)
+    clear = [sample for sample in range(_batch(source.inputs)) if sample not in ties]
+    where = compare(source.recorded.samples(clear), in_graph.samples(clear), ("model", "graph")).divergence
+    if where is None:
+        return list(ties), []
+    problem = f"the graph does not give the spikes that were recorded, first at {where}"
+    return list(ties), [Finding("the examples", problem, "Save the model again with avnir.save")]
+
+
+def _batch(inputs: Mapping[str, Array]) -> int:
+    return int(next(iter(inputs.values())).shape[1])
+
+
+def _show(model: str, chip: Target, examination: Examination, ties: list[int]) -> None:
+    if examination.layers:
+        columns = ("layer", "operation", "shape", "taken", "how")
+        table(f"{model} on {chip.title}", columns, _rows(examination))
+    for line in _lines(chip, examination, ties):
+        click.echo(line)
+
+
+def _rows(examination: Examination) -> list[tuple[str, ...]]:
+    return [
+        (layer.name, layer.operation, " x ".join(map(str, layer.shape)), layer.taken, "\n".join(layer.how))
+        for layer in examination.layers
+    ]
+
+
+def _lines(chip: Target, examination: Examination, ties: list[int]) -> list[str]:
+    lines = []
+    if ties:
+        lines.append(f"float32 rounding decides a spike in the examples {', '.join(map(str, ties))}")
+    if asked := examination.demand:
+        lines.append(f"{chip.title}: at least {asked.cores} of {chip.limits.cores.value} cores")
+    if examination.unasked:
+        lines.append(f"not evaluated behind a refusal: {', '.join(examination.unasked)}")
+    return [*lines, *_verdict(chip, examination.findings)]
+
+
+def _verdict(chip: Target, findings: Sequence[Finding]) -> list[str]:
+    if not findings:
+        return [f"it can be exported for {chip.name}"]
+    return [f"it cannot be exported for {chip.name}:", *(f"  - {finding}" for finding in findings)]
