@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.corpus.examine import ENTRIES, examine
@@ -23,3 +25,15 @@ def test_lossless_or_refused(entry: Entry) -> None:
 
 def test_names_are_different() -> None:
     assert len({entry.name for entry in ENTRIES}) == len(ENTRIES) >= 60
+
+
+def test_the_readme_counts_what_is_here() -> None:
+    """Every entry is examined above, so the expectations are the results."""
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    graph = sum(entry.graph == EXACT for entry in ENTRIES)
+    chip = sum(entry.graph == EXACT and entry.chip == EXACT for entry in ENTRIES)
+    total = len(ENTRIES)
+    assert f"A corpus of {total} small snnTorch models" in readme
+    assert f"| avnir, to NIR and back | {graph} | {total - graph} | 0 | 0 |" in readme
+    row = f"| avnir, to the chip's integers (CPU engine = definition) | {chip} | {total - chip} | 0 | 0 |"
+    assert row in readme
