@@ -58,6 +58,11 @@ def write_nir(graph: Graph, path: Path, metadata: Mapping[str, JsonValue] | None
     write_file(NirFile(nodes, edges, record), Path(path))
 
 
+def nir_findings(graph: Graph) -> tuple[Finding, ...]:
+    """Why `write_nir` would refuse the graph, all of it; empty where it can be written."""
+    return tuple(_encoded(verified(graph))[1])
+
+
 def _encoded(graph: Graph) -> tuple[dict[str, NirNode], list[Finding]]:
     nodes: dict[str, NirNode] = {}
     findings: list[Finding] = []
@@ -119,7 +124,7 @@ def _output(op: real.Output, shape: Shape, dt: float) -> Encoded:
 def _flatten(op: real.Flatten, shape: Shape, dt: float) -> Encoded:
     merged = merged_axes(shape, op.shape)
     if merged is None:
-        remedy = "Flatten neighbouring axes only, or let the layers work on the flat shape"
+        remedy = "Flatten neighbouring axes only; for 1-d layers use the 2-d ones, on inputs (C, 1, L)"
         raise Refused(
             f"Flatten makes {op.shape} of {shape}, which is no merging of neighbouring axes", remedy
         )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from avnir.target import Target
     from avnir.verify.findings import Examination
 
+NIR_FILE = "graph.nir"
 BEHIND_TRACING = ("passes", "limits")
 """What cannot be evaluated without a traced graph."""
 
@@ -62,7 +63,25 @@ def _examined(request: Request, chip: Target, weight_bits: int) -> tuple[Examina
         return Examination(findings=(finding,), unasked=BEHIND_TRACING), list(getattr(error, "samples", ()))
     examination = examine(source.graph, chip, weight_bits)
     ties, different = _replayed(source)
-    return replace(examination, findings=(*different, *examination.findings)), ties
+    unwritable, unasked = _written(source)
+    return replace(
+        examination,
+        findings=(*different, *examination.findings, *unwritable),
+        unasked=(*examination.unasked, *unasked),
+    ), ties
+
+
+def _written(source: Source) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """What an export's NIR file cannot hold; and that file's name where a pass in front of it refuses."""
+    from avnir.compile import TO_NIR, run_passes
+    from avnir.errors import UnsupportedError
+    from avnir.export.nir_write import nir_findings
+
+    try:
+        graph, _ = run_passes(source.graph, TO_NIR)
+    except UnsupportedError:
+        return (), (NIR_FILE,)
+    return nir_findings(graph), ()
 
 
 def _replayed(source: Source) -> tuple[list[int], list[Finding]]:

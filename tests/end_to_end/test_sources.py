@@ -442,6 +442,41 @@ def test_spikes_that_the_graph_does_not_give_are_a_finding(run: Run, folder: Pat
     assert "does not give the spikes that were recorded, first at lif1, neuron (5,), step 3, sample 2" in out
 
 
+SEQUENCE = """
+import snntorch as snn
+from torch import nn
+
+
+class Sequence(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(2, 3, 3)
+        self.lif = snn.Leaky(0.9, init_hidden=True)
+
+    def forward(self, x):
+        return self.lif(self.conv(x))
+
+
+def build():
+    return Sequence()
+"""
+
+
+def test_what_the_nir_file_cannot_hold_is_a_finding_of_check_too(run: Run, folder: Path) -> None:
+    """The two must not disagree: what check calls exportable is exported, and the other way round."""
+    np.savez(folder / "sequence.npz", x=np.ones((9, 2, 2, 12), np.float32))
+    (folder / "sequence.py").write_text(SEQUENCE)
+    arguments = ("sequence:build", "--inputs", "sequence.npz", "--target", "loihi2")
+    status, out, _ = run("check", *arguments, "--json")
+    assert status == 2
+    found = json.loads(out)["findings"]
+    assert found
+    assert all("no merging of neighbouring axes" in finding["problem"] for finding in found)
+    status, _, err = run("export", *arguments)
+    assert status == 2
+    assert all(finding["problem"] in err and "(C, 1, L)" in finding["remedy"] for finding in found)
+
+
 def test_check_writes_nothing(run: Run, folder: Path) -> None:
     before = {p for p in folder.rglob("*") if "__pycache__" not in p.parts}
     status, out, _ = run("check", "mine.net:build", "--inputs", "x.npz")
