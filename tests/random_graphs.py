@@ -105,7 +105,7 @@ def lif(random: Random, shape: Shape) -> Operation:
         return np.random.default_rng(random.getrandbits(32)).uniform(low, high, own).astype(dtype)
 
     beta = np.ones((), dtype) if random.random() < 0.2 else parameter(0, 0.99)
-    return real.Lif(beta, parameter(0.1, 1.5), parameter(0.2, 2), random.choice(real.ALL_RESETS))
+    return real.Lif(beta, parameter(0.1, 1.5), parameter(0.2, 2), random.choice(real.RESETS))
 
 
 def current_lif(random: Random, shape: Shape) -> Operation:

@@ -2,12 +2,16 @@
 
 One rule everywhere, taken from NIR and from the chip: **an operation that is fed by several nodes
 sees their sum.** An addition in the model is therefore no operation of its own.
+
+A loop closes through an operation that is `delayed`: what it gives in a step follows from earlier steps,
+so it stands before what it feeds, and may stand before what feeds it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -70,7 +74,11 @@ class Graph:
         """Each node's output shape for one sample at one step."""
         shapes: dict[str, Shape] = {}
         for node in self.nodes:
-            shapes[node.name] = node.op.output_shape(_input_shape(node, shapes))
+            later = [name for name in node.inputs if name not in shapes]
+            stated = {name: _stated_shape(self.by_name[name], node) for name in later}
+            shapes[node.name] = node.op.output_shape(_input_shape(node, ChainMap(shapes, stated)))
+        for node in self.select(lambda op: op.delayed):
+            node.op.output_shape(_input_shape(node, shapes))  # now that every shape is known
         return MappingProxyType(shapes)
 
     def select(self, wanted: Callable[[Operation], bool]) -> tuple[Node, ...]:
@@ -95,6 +103,12 @@ class Graph:
         return verified(dataclasses.replace(self, nodes=tuple(nodes), level=level or self.level))
 
 
+def _stated_shape(feeder: Node, node: Node) -> Shape:
+    """What a feeder that stands later says of its shape, or the delayed node that it feeds."""
+    shape: Shape = getattr(feeder.op, "shape", getattr(node.op, "shape", ()))
+    return shape
+
+
 def _input_shape(node: Node, shapes: Mapping[str, Shape]) -> Shape:
     found = {shapes[name] for name in node.inputs}
     if len(found) > 1:
@@ -104,11 +118,14 @@ def _input_shape(node: Node, shapes: Mapping[str, Shape]) -> Shape:
 
 
 def in_order(nodes: Iterable[Node]) -> tuple[Node, ...]:
-    """The nodes, each after what feeds it, otherwise in the order given (GraphError on a cycle)."""
+    """The nodes, each after what it waits for, otherwise in the order given.
+
+    A node waits for what feeds it, one that is `delayed` for nothing. GraphError on a loop without such.
+    """
     waiting = {node.name: node for node in nodes}
     done: dict[str, Node] = {}
     for root in tuple(waiting):
-        path: list[tuple[str, Iterator[str]]] = [(root, iter(waiting[root].inputs))]
+        path: list[tuple[str, Iterator[str]]] = [(root, _awaited(waiting[root]))]
         open_names = {root}
         while path and root not in done:
             name, rest = path[-1]
@@ -121,8 +138,12 @@ def in_order(nodes: Iterable[Node]) -> tuple[Node, ...]:
                 raise GraphError(f"{step}: a loop of connections leads back to it without a delay")
             else:
                 open_names.add(step)
-                path.append((step, iter(waiting[step].inputs)))
+                path.append((step, _awaited(waiting[step])))
     return tuple(done.values())
+
+
+def _awaited(node: Node) -> Iterator[str]:
+    return iter(() if node.op.delayed else node.inputs)
 
 
 def verified(graph: Graph) -> Graph:
@@ -156,7 +177,9 @@ def _edge_problems(graph: Graph) -> Iterator[str]:
     before: set[str] = set()
     for node in graph.nodes:
         for name in node.inputs:
-            if name not in before:
+            if name not in graph.by_name:
+                yield f"{node.name}: is fed by {name!r}, which is not there"
+            elif name not in before and not node.op.delayed:
                 yield f"{node.name}: is fed by {name!r}, which does not come before it"
         if len(set(node.inputs)) != len(node.inputs):
             yield f"{node.name}: is fed twice by one node; use a Scale of 2"

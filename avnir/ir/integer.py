@@ -74,18 +74,26 @@ class Output(IntegerOperation):
 class Connection(IntegerOperation):
     """Synapses: what arrives is `(sum of weight * spike) << exponent`, `1 + delay` steps later.
 
-    `weight` int8, `exponent` 0 to 7, `delay` 0 to 62 further steps for all synapses.
+    `weight` int8, `exponent` 0 to 7, `delay` 0 to 62 further steps for all synapses. `lag` says how many
+    steps of the model lie between a spike and its arrival: 0 forward, 1 in a recurrent connection. It
+    changes no arithmetic; it is what the chip's `1 + delay` steps are balanced against.
     """
 
     connection: ClassVar[bool] = True
     weight: Array
     exponent: int = 0
     delay: int = 0
+    lag: int = 0
 
     def check(self) -> None:
         require(self.weight.dtype == np.int8, self, "weight", "an int8 array")
         require(fixed.WEIGHT_EXPONENT.holds(self.exponent), self, "exponent", str(fixed.WEIGHT_EXPONENT))
         require(0 <= self.delay <= MAX_DELAY, self, "delay", f"in [0, {MAX_DELAY}]")
+        require(0 <= self.lag <= 1 + MAX_DELAY, self, "lag", f"in [0, {1 + MAX_DELAY}]")
+
+    @property
+    def delayed(self) -> bool:
+        return self.lag > 0
 
     def needs(self) -> Mapping[str, int]:
         low, high = min(int(self.weight.min()), 0), max(int(self.weight.max()), 0)
@@ -190,7 +198,7 @@ class Lif(IntegerOperation):
 
         u <- wrap( tz(u (4096 - (decay_u + 1)), 12) + (a << 6) )
         v <- clip( tz(v (4096 - decay_v), 12) + u + (bias_mantissa << bias_exponent) )
-        s  = v > (threshold << 6),   then the reset (`avnir.ir.real.RESETS`, threshold << 6 for threshold)
+        s  = v > (threshold << 6),   then the reset (`avnir.ir.real.RESETS`, with threshold << 6)
 
     tz rounds toward zero, wrap and clip are the 24-bit registers'. decay_u 0 to 4095 (4095 keeps no
     current), decay_v 0 to 4096 (4096 keeps no potential; the chip holds 12 bits, so 4096 is a
@@ -266,6 +274,8 @@ class Lif(IntegerOperation):
             + u
             + bias
         )
+        if self.reset == "zero_next":
+            v = (1 - above) * v
         if self.reset in ("subtract", "subtract_delayed"):
             v = v - above * theta
         v = fixed.clip_potential(fixed.wrap32(v))

@@ -2,14 +2,14 @@
 
 Every node works in every chip step, as on the chip. A connection hands on what it computed
 `1 + delay` steps ago. A neuron layer of latency L is set to zero before chip step L (counted from 0),
-when the window's first spikes reach it; what an early bias did before that never counts. The trace
-then holds chip steps L to L + T - 1 of each layer.
+when the window's first spikes reach it; what an early bias did before that never counts, and the spikes
+that it caused are not sent. The trace then holds chip steps L to L + T - 1 of each layer.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import numpy as np
 
@@ -47,7 +47,8 @@ def interpret_integer(graph: Graph, inputs: Mapping[str, Array], states: bool = 
         shown = {
             name: array[now] if now < steps else np.zeros_like(array[0]) for name, array in arrays.items()
         }
-        values = chip.step(shown)
+        silent = {node.name for node in graph.neurons if now < late[node.name]}
+        values = chip.step(shown, silent)
         for node in graph:
             t = now - late[node.name]
             if not 0 <= t < steps:
@@ -72,18 +73,20 @@ class _Chip:
         empty = np.zeros((batch, *self.graph.shapes[node.name]), np.int64)
         return deque([empty] * (1 + node.op.delay))  # type: ignore[attr-defined]
 
-    def step(self, shown: Mapping[str, Array]) -> dict[str, Array]:
-        """One chip step; `shown` are the inputs of this step, `[B, *shape]`."""
-        values: dict[str, Array] = {}
+    def step(self, shown: Mapping[str, Array], silent: Set[str]) -> dict[str, Array]:
+        """One chip step; `shown` are the inputs of this step, `[B, *shape]`, `silent` sends no spikes."""
+        values = {name: queue.popleft() for name, queue in self.on_the_way.items()}
         for node in self.graph:
             if not node.inputs:
                 values[node.name] = shown[node.name].astype(np.int64)
-                continue
-            x = sum(values[name] for name in node.inputs)
-            result = node.op.step(x, self.memory[node.name])  # type: ignore[attr-defined]
-            if node.op.connection:  # type: ignore[attr-defined]
-                queue = self.on_the_way[node.name]
-                queue.append(result)
-                result = queue.popleft()
-            values[node.name] = result
+            elif node.name not in self.on_the_way:
+                result = self._computed(node, values)
+                values[node.name] = np.zeros_like(result) if node.name in silent else result
+        for name, queue in self.on_the_way.items():
+            queue.append(self._computed(self.graph[name], values))
         return values
+
+    def _computed(self, node: Node, values: Mapping[str, Array]) -> Array:
+        x = sum(values[name] for name in node.inputs)
+        result: Array = node.op.step(x, self.memory[node.name])  # type: ignore[attr-defined]
+        return result

@@ -51,7 +51,7 @@ class Operation:
     spiking: ClassVar[bool] = False
     """Whether the output is a train of binary spikes that travels on axons."""
     stateful: ClassVar[bool] = False
-    """Whether the operation keeps a state from one time step to the next."""
+    """Whether the operation keeps a membrane potential from one time step to the next."""
 
     def __post_init__(self) -> None:
         for field, value in self.items():
@@ -67,6 +67,11 @@ class Operation:
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of one sample's output for one sample's input, without time and batch."""
         raise GraphError(f"{self.kind} does not say what shape it makes of {shape}")
+
+    @property
+    def delayed(self) -> bool:
+        """Whether its output follows from earlier steps alone, so that a loop may close through it."""
+        return False
 
     @property
     def kind(self) -> str:

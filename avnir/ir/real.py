@@ -11,7 +11,8 @@ The neuron, for one step with summed input I:
     v <- beta * v + gain * I + bias,     s = v > threshold,     then the reset
 or, with a synaptic current i,
     i <- alpha * i + gain * I,     v <- beta * v + i + bias,     s = v > threshold,     then the reset
-No reset touches i. snnTorch's `Leaky` and `Synaptic` have gain 1.
+No reset touches i. snnTorch's `Leaky` and `Synaptic` have gain 1. `RLeaky` and `RSynaptic` are the same
+with I fed by their own spikes of the step before, through a Delay.
 
 NIR's LIF, dv/dt = (v_leak - v + r I) / tau, is the forward Euler step beta = 1 - dt/tau, gain = r dt/tau;
 its IF is beta = 1, gain = r dt; its CubaLIF adds di/dt = (-i + w_in I) / tau_syn, alpha = 1 - dt/tau_syn,
@@ -31,7 +32,7 @@ from avnir.errors import GraphError
 from avnir.ir.geometry import Pair, broadcast_checked, conv_size, correlate, reshaped
 from avnir.ir.operation import Array, Operation, Shape, require
 
-RESETS = ("zero", "subtract", "none", "zero_delayed", "subtract_delayed")
+RESETS = ("zero", "subtract", "none", "zero_delayed", "subtract_delayed", "zero_next")
 """What a spike does to the membrane potential v (snnTorch 1.0.0, `_neurons/leaky.py`):
 
 - `zero`: v is 0 after the spike (reset_mechanism="zero", reset_delay=False); the chip's own reset
@@ -42,11 +43,8 @@ RESETS = ("zero", "subtract", "none", "zero_delayed", "subtract_delayed")
 - `none`: nothing
 - `zero_delayed`: v counts as 0 when the next step begins, and is seen above threshold until then
 - `subtract_delayed`: the next step's v loses one threshold (snnTorch's default)
-"""
-ALL_RESETS = (*RESETS, "zero_next")
-"""RESETS, and what only the real level has: `zero_next`, v is 0 in the step after the spike whatever comes
-in then, and rises again from there. It is what reset_mechanism="zero" with a delay means for snnTorch's
-`Synaptic` and `Lapicque` (`_neurons/synaptic.py`, `_neurons/lapicque.py`, both `_base_zero`).
+- `zero_next`: v is 0 in the step after the spike whatever comes in then, and rises again from there; what
+  reset_mechanism="zero" with a delay means for every snnTorch neuron but Leaky (their `_base_zero`)
 """
 
 
@@ -85,6 +83,35 @@ class Output(RealOperation):
 
     def step(self, x: Array, state: dict[str, Array]) -> Array:
         return x.reshape(len(x), *self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Delay(RealOperation):
+    """What came in `steps` steps ago, of `shape`; 0 before that. NIR's Delay of `steps` * dt."""
+
+    shape: Shape = ()
+    steps: int = 1
+
+    def check(self) -> None:
+        require(self.steps >= 1, self, "steps", "at least 1")
+
+    @property
+    def delayed(self) -> bool:
+        return True
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if shape != self.shape:
+            raise GraphError(f"Delay holds {self.shape}, but its input is {shape}")
+        return shape
+
+    def earlier(self, batch: int, state: dict[str, Array]) -> Array:
+        """What it gives in this step, before it has seen this step's input."""
+        return state.setdefault("kept", np.zeros((self.steps, batch, *self.shape)))[0]
+
+    def step(self, x: Array, state: dict[str, Array]) -> Array:
+        given = self.earlier(len(x), state)
+        state["kept"] = np.concatenate([state["kept"][1:], x[None]])
+        return given
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +299,7 @@ class Lif(RealOperation):
     """The leaky integrate-and-fire neuron of the module's docstring.
 
     `beta` and `alpha` in [0, 1], `gain`, `threshold` and `bias` broadcast to the sample's shape; `reset`
-    is one of ALL_RESETS. Without `alpha` there is no synaptic current. State `v`, and `i` with `alpha`,
+    is one of RESETS. Without `alpha` there is no synaptic current. State `v`, and `i` with `alpha`,
     `[B, *shape]`, starts at 0.
     """
 
@@ -286,7 +313,7 @@ class Lif(RealOperation):
     alpha: Array | None = None
 
     def check(self) -> None:
-        require(self.reset in ALL_RESETS, self, "reset", f"one of {', '.join(ALL_RESETS)}")
+        require(self.reset in RESETS, self, "reset", f"one of {', '.join(RESETS)}")
         require(_is_decay(self.beta), self, "beta", "in [0, 1]")
         require(self.alpha is None or _is_decay(self.alpha), self, "alpha", "in [0, 1]")
         require(bool(np.all(self.gain > 0) and np.all(np.isfinite(self.gain))), self, "gain", "positive")
@@ -308,7 +335,7 @@ class Lif(RealOperation):
         above = (v > self.threshold).astype(np.float64)
         if self.reset == "zero_delayed":
             v = (1 - above) * v
-        v = self.beta * v + self._current(x, state)
+        v = self.beta * v + _current(self, x, state)
         if self.bias is not None:
             v = v + self.bias
         if self.reset == "zero_next":
@@ -323,12 +350,99 @@ class Lif(RealOperation):
         state["v"] = v
         return spikes
 
-    def _current(self, x: Array, state: dict[str, Array]) -> Array:
-        """What this step adds to v, bias aside: gain * I, or what has become of i."""
-        if self.alpha is None:
-            return x * self.gain
-        state["i"] = self.alpha * state.get("i", np.zeros_like(x)) + x * self.gain
-        return state["i"]
+
+@dataclass(frozen=True, eq=False)
+class Li(RealOperation):
+    """The leaky integrator, a neuron without threshold: its output is the potential v.
+
+        v <- beta v + gain I,     or with a current  i <- alpha i + gain I,  v <- beta v + i
+
+    `beta` and `alpha` in [0, 1] and `gain` broadcast to the sample's shape. NIR's LI and CubaLI, as
+    Lif is its LIF and CubaLIF; beta = 1 is NIR's I.
+    """
+
+    stateful: ClassVar[bool] = True
+    beta: Array
+    gain: Array
+    alpha: Array | None = None
+
+    def check(self) -> None:
+        require(_is_decay(self.beta), self, "beta", "in [0, 1]")
+        require(self.alpha is None or _is_decay(self.alpha), self, "alpha", "in [0, 1]")
+        require(bool(np.all(self.gain > 0) and np.all(np.isfinite(self.gain))), self, "gain", "positive")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        for name in ("beta", "gain", "alpha"):
+            if getattr(self, name) is not None:
+                broadcast_checked(self, name, getattr(self, name), shape)
+        return shape
+
+    def step(self, x: Array, state: dict[str, Array]) -> Array:
+        state["v"] = self.beta * state.get("v", np.zeros_like(x)) + _current(self, x, state)
+        return state["v"]
+
+
+ALPHA_RESETS = ("zero", "subtract", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class Alpha(RealOperation):
+    """snnTorch's `Alpha` neuron (1.0.0, `_neurons/alpha.py`): an excitatory and an inhibitory current.
+
+        e' = alpha e + I,     h' = beta h - I,     v = tau (e' + h'),     s = v > threshold
+        tau = ln(alpha) / (ln(beta) - ln(alpha)) + 1
+
+    Where the last v was above threshold, the reset changes this step: `zero` clears e, h and v for the
+    whole of it; `subtract` makes e = e' - threshold, h = 0 and v = tau (e' + h') + h (the old h); `none`
+    changes nothing. `tau`, which float32 rounds in its own way, is a parameter. All broadcast to the
+    sample's shape; state e, h, v `[B, *shape]` starts at 0.
+    """
+
+    spiking: ClassVar[bool] = True
+    stateful: ClassVar[bool] = True
+    alpha: Array
+    beta: Array
+    tau: Array
+    threshold: Array
+    reset: str = "zero"
+
+    def check(self) -> None:
+        require(self.reset in ALPHA_RESETS, self, "reset", f"one of {', '.join(ALPHA_RESETS)}")
+        for name in ("alpha", "beta"):
+            require(_is_decay(getattr(self, name)), self, name, "in [0, 1]")
+        require(bool(np.all(np.isfinite(self.tau))), self, "tau", "finite")
+        require(
+            bool(np.all(np.isfinite(self.threshold)) and np.all(self.threshold >= 0)),
+            self,
+            "threshold",
+            "finite and not negative",
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        for name in ("alpha", "beta", "tau", "threshold"):
+            broadcast_checked(self, name, getattr(self, name), shape)
+        return shape
+
+    def step(self, x: Array, state: dict[str, Array]) -> Array:
+        e, h, v = (state.get(name, np.zeros_like(x)) for name in ("e", "h", "v"))
+        above = (v > self.threshold).astype(np.float64)
+        old = h
+        e, h = self.alpha * e + x, self.beta * h - x
+        v = self.tau * (e + h)
+        if self.reset == "zero":
+            e, h, v = (1 - above) * e, (1 - above) * h, (1 - above) * v
+        elif self.reset == "subtract":
+            e, h, v = e - above * self.threshold, (1 - above) * h, v + above * old
+        state.update(e=e, h=h, v=v)
+        return (v > self.threshold).astype(np.float64)
+
+
+def _current(op: Lif | Li, x: Array, state: dict[str, Array]) -> Array:
+    """What this step adds to v, bias aside: gain * I, or what has become of i."""
+    if op.alpha is None:
+        return x * op.gain
+    state["i"] = op.alpha * state.get("i", np.zeros_like(x)) + x * op.gain
+    return state["i"]
 
 
 def _is_decay(values: Array) -> bool:

@@ -35,6 +35,7 @@ OPERATIONS: Mapping[str, Mapping[str, type[Operation]]] = {
         for op in (
             *(real.Input, real.Output, real.Flatten, real.Linear, real.Conv2d, real.BatchNorm),
             *(real.AvgPool2d, real.SumPool2d, real.MaxPool2d, real.Scale, real.Threshold, real.Lif),
+            *(real.Delay, real.Li, real.Alpha),
         )
     },
     "integer": {
@@ -169,9 +170,9 @@ def _check_shape(
     name: str, op: Operation, inputs: tuple[str, ...], said: Shape, shapes: dict[str, Shape]
 ) -> None:
     unknown = [feeder for feeder in inputs if feeder not in shapes]
-    if unknown:
+    if unknown and not op.delayed:
         raise GraphError(f"{name} is fed by {', '.join(unknown)}, which no line above makes")
-    found = op.output_shape(shapes[inputs[0]] if inputs else ())
+    found = said if unknown else op.output_shape(shapes[inputs[0]] if inputs else ())
     if found != said:
         raise GraphError(f"{name} makes {found}, but the text says {said}")
     shapes[name] = found

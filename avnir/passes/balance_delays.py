@@ -8,10 +8,11 @@ as synaptic delay.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from avnir.errors import Finding, LimitError
+from avnir.errors import Finding, GraphError, LimitError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.integer import MAX_DELAY
 from avnir.ir.latency import latencies
@@ -26,14 +27,13 @@ class BalanceDelays:
     max_delay: int = MAX_DELAY
 
     def __call__(self, graph: Graph) -> tuple[Graph, list[Note]]:
-        late = latencies(graph)
+        late = _latencies(graph)
         nodes = {node.name: node for node in graph}
         notes: list[Note] = []
         findings: list[Finding] = []
         for node in graph.neurons:
-            due = max(late[name] for name in node.inputs)
             for name in node.inputs:
-                early = due - late[name]
+                early = late[node.name] - late[name]
                 if not early:
                     continue
                 connection = nodes[name]
@@ -44,12 +44,19 @@ class BalanceDelays:
                 nodes[name] = Node(
                     name, connection.op.replace(delay=delay), connection.inputs, connection.source
                 )
-                notes.append(
-                    Note(self.name, name, f"delayed by {delay} to meet the longer path into {node.name}")
-                )
+                why = "to meet the longer path" if not connection.op.delayed else "as the model does"
+                notes.append(Note(self.name, name, f"delayed by {delay} {why} into {node.name}"))
         if findings:
             raise LimitError("paths of too different length meet", findings)
         return graph.with_nodes(nodes.values()), notes
+
+
+def _latencies(graph: Graph) -> Mapping[str, int]:
+    try:
+        return latencies(graph)
+    except GraphError as error:
+        remedy = "Let each layer on the loop feed the next one a step later, or make the loop one layer."
+        raise LimitError("the chip has no such loop", [Finding("graph", str(error), remedy)]) from error
 
 
 def _too_long(connection: Node, delay: int, limit: int) -> Finding:

@@ -5,7 +5,11 @@ sums compose to  current = sum over paths (A_path s_source) + b.  Each path beco
 Conv2d without bias (`synapse_algebra`); the constant b, exact also where zero padding follows a
 bias, is what the affine part makes of silence, and moves into the neuron, one value per neuron. The
 neuron's gain moves into both. A neuron with a synaptic current takes no b: it would build up there with
-the current's own decay, and the chip adds a bias to the potential only.
+the current's own decay, and the chip adds a bias to the potential only. Instead a neuron that spikes in
+every step feeds it through a synapse of weight b.
+
+Delays commute with what is linear: those on a path become one, at the spikes that enter it. What a delay
+holds when a window begins is 0, so b must not pass through one.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import numpy as np
 from avnir.errors import Finding, GraphError, UnsupportedError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array, Shape
-from avnir.ir.real import Flatten, Lif, Threshold
+from avnir.ir.real import Delay, Flatten, Lif, Linear, Threshold
 from avnir.passes.note import Note
 from avnir.passes.synapse_algebra import Synapse, after, as_matrix, identity, made_shape, scaled
 
@@ -46,13 +50,17 @@ class MergeSynapses:
         for node in graph.neurons:
             try:
                 synapses, told = _synapses(graph, node, taken)
-                neuron = _neuron(graph, node)
+                neuron, into_current = _neuron(graph, node)
             except GraphError as error:
                 findings.append(
                     Finding(node.source or node.name, "its inputs have no form as synapses", str(error))
                 )
                 continue
             taken |= {made.name for ways in synapses for made in ways}
+            if np.any(into_current):
+                synapses.append(_ticking(node, into_current, taken))
+                told.append(f"its bias is a synapse from {synapses[-1][2].name}, which spikes in every step")
+                taken |= {made.name for made in synapses[-1]}
             nodes += [made for ways in synapses for made in ways]
             nodes.append(Node(node.name, neuron, tuple(w[-1].name for w in synapses), node.source))
             notes += [Note(self.name, node.name, text) for text in told]
@@ -76,7 +84,12 @@ def _synapses(graph: Graph, node: Node, taken: Iterable[str]) -> tuple[list[list
         name = _free_name(f"{source}__{node.name}", names)
         place = path[-1].source if path else node.source
         made.append(
-            _placed(Node(name, synapse, (source,), place), graph.shapes[source], graph.shapes[node.name])
+            _placed(
+                Node(name, synapse, (source,), place),
+                graph.shapes[source],
+                graph.shapes[node.name],
+                sum(step.op.steps for step in path if isinstance(step.op, Delay)),
+            )
         )
         names |= {part.name for part in made[-1]}
         if len(path) > 1:
@@ -84,13 +97,17 @@ def _synapses(graph: Graph, node: Node, taken: Iterable[str]) -> tuple[list[list
     return made, notes
 
 
-def _placed(node: Node, before: Shape, behind: Shape) -> list[Node]:
-    """The synapse between layers of these shapes, with the reshapes it needs."""
-    parts = [node]
+def _placed(node: Node, before: Shape, behind: Shape, delay: int) -> list[Node]:
+    """The synapse between layers of these shapes, with the delay in steps and the reshapes it needs."""
+    parts: list[Node] = []
+    fed = node.inputs
+    if delay:
+        parts.append(Node(f"{node.name}_delay", Delay(before, delay), fed, node.source))
+        fed = (parts[-1].name,)
     if node.op.kind == "Linear" and len(before) != 1:
-        flat = Node(f"{node.name}_in", Flatten((math.prod(before),)), node.inputs, node.source)
-        parts = [flat, Node(node.name, node.op, (flat.name,), node.source)]
-        before = flat.op.output_shape(before)
+        parts.append(Node(f"{node.name}_in", Flatten((math.prod(before),)), fed, node.source))
+        before, fed = parts[-1].op.output_shape(before), (parts[-1].name,)
+    parts.append(Node(node.name, node.op, fed, node.source))
     if node.op.output_shape(before) != behind:
         parts.append(Node(f"{node.name}_out", Flatten(behind), (node.name,), node.source))
     return parts
@@ -105,6 +122,8 @@ def _paths(graph: Graph, node: Node) -> list[Path]:
         here = graph[name]
         if here.op.spiking or not here.inputs:
             found.append((name, behind))
+        elif here in behind:
+            raise GraphError(f"{name} is on a loop without a neuron; give the loop a spiking layer")
         else:
             open_ends.extend((before, (here, *behind)) for before in reversed(here.inputs))
         if len(found) + len(open_ends) > MAX_PATHS:
@@ -125,21 +144,34 @@ def _lif(node: Node) -> Lif:
     """The neuron as a Lif; a Threshold is one that forgets at once (beta 0, gain 1)."""
     if isinstance(node.op, Threshold):
         return Lif(beta=np.array(0.0), threshold=node.op.threshold, gain=np.array(1.0))
-    assert isinstance(node.op, Lif)
+    if not isinstance(node.op, Lif):
+        raise GraphError(f"the chip has no form of the neuron {node.op.kind}; use Leaky or Synaptic")
     return node.op
 
 
-def _neuron(graph: Graph, node: Node) -> Lif:
+def _neuron(graph: Graph, node: Node) -> tuple[Lif, Array]:
+    """The neuron with the constant input as its bias, or beside it what flows into its current."""
     lif = _lif(node)
-    bias = _silence(graph, node) * lif.gain
-    if lif.alpha is not None and np.any(bias):
-        raise GraphError(
-            "a bias flows into its synaptic current, but the chip adds biases to the potential only; "
-            "give the layers in front of it bias=False and no batch normalisation"
-        )
-    if lif.bias is not None:
-        bias = bias + lif.bias
-    return lif.replace(gain=np.array(1.0), bias=bias if np.any(bias) else None)
+    constant = _silence(graph, node) * lif.gain
+    into_current = constant if lif.alpha is not None else np.zeros(())
+    bias = (constant if lif.alpha is None else 0) + (0 if lif.bias is None else lif.bias)
+    return lif.replace(gain=np.array(1.0), bias=bias if np.any(bias) else None), into_current
+
+
+def _ticking(node: Node, weight: Array, taken: set[str]) -> list[Node]:
+    """A neuron that spikes in every step and its synapses, `weight` of the layer's shape, into `node`.
+
+    What feeds that neuron is itself, a step later and with weight 0: every neuron is fed by something.
+    """
+    tick = _free_name(f"{node.name}_tick", taken)
+    every_step = Lif(np.array(0.0), np.array(0.5), np.array(1.0), bias=np.array(1.0))
+    nodes = [
+        Node(f"{tick}_delay", Delay((1,)), (tick,), node.source),
+        Node(f"{tick}_loop", Linear(np.zeros((1, 1))), (f"{tick}_delay",), node.source),
+        Node(tick, every_step, (f"{tick}_loop",), node.source),
+    ]
+    synapse = Node(f"{tick}__{node.name}", Linear(weight.reshape(-1, 1)), (tick,), node.source)
+    return nodes + _placed(synapse, (1,), weight.shape, 0)
 
 
 def _silence(graph: Graph, node: Node) -> Array:
@@ -151,7 +183,12 @@ def _silence(graph: Graph, node: Node) -> Array:
         if name not in values and (here.op.spiking or not here.inputs):
             values[name] = np.zeros((1, *graph.shapes[name]))
         elif name not in values:
-            values[name] = here.op.step(_sum(map(value, here.inputs)), {})  # type: ignore[attr-defined]
+            x = _sum(map(value, here.inputs))
+            if here.op.delayed and np.any(x):
+                raise GraphError(
+                    f"{name} delays a bias, which is 0 in the first steps; delay the spikes only"
+                )
+            values[name] = here.op.step(x, {})  # type: ignore[attr-defined]
         return values[name]
 
     return _sum(map(value, node.inputs))[0]

@@ -29,7 +29,7 @@ from avnir.errors import Finding, UnsupportedError
 from avnir.ir import integer
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array, Shape
-from avnir.ir.real import RESETS, Conv2d, Lif, Linear
+from avnir.ir.real import Conv2d, Delay, Lif, Linear
 from avnir.numerics import fixed
 from avnir.passes.note import Note
 
@@ -47,6 +47,7 @@ class Synapse:
     peak: int
     signed: bool
     place: str
+    lag: int
 
     @property
     def largest(self) -> float:
@@ -111,7 +112,9 @@ class Quantise:
             notes += [Note(self.name, layer.node.name, text) for text in _account(layer, made)]
         for out in graph.outputs:
             shape = graph.shapes[out.name]
-            nodes.append(Node(out.name, integer.Output(shape), (_origin(graph, out.inputs[0]),), out.source))
+            nodes.append(
+                Node(out.name, integer.Output(shape), (_origin(graph, out.inputs[0])[0],), out.source)
+            )
         return graph.with_nodes(nodes, level="integer"), notes
 
 
@@ -174,7 +177,7 @@ def _bias(layer: Layer, scale: float) -> tuple[Array, int]:
 def _integers(layer: Layer, scale: float, largest: int) -> Iterator[Node]:
     for synapse in layer.synapses:
         weight, exponent = _weight(synapse, scale, largest)
-        yield Node(synapse.name, _connection(synapse.op, weight, exponent), (synapse.source,), synapse.place)
+        yield Node(synapse.name, _connection(synapse, weight, exponent), (synapse.source,), synapse.place)
     mantissa, bias_exponent = _bias(layer, scale)
     decay = (fixed.DECAY_ONE - np.rint(fixed.DECAY_ONE * layer.op.beta)).astype(np.int32)
     current_decay = (fixed.CURRENT_DECAY.high - np.rint(fixed.DECAY_ONE * layer.alpha)).astype(np.int32)
@@ -191,12 +194,12 @@ def _integers(layer: Layer, scale: float, largest: int) -> Iterator[Node]:
     yield Node(layer.node.name, lif, tuple(s.name for s in layer.synapses), layer.node.source)
 
 
-def _connection(op: Linear | Conv2d, weight: Array, exponent: int) -> integer.Connection:
+def _connection(synapse: Synapse, weight: Array, exponent: int) -> integer.Connection:
+    op = synapse.op
     if isinstance(op, Linear):
-        return integer.Dense(weight, exponent)
-    return integer.Conv(
-        weight, exponent, stride=op.stride, padding=op.padding, dilation=op.dilation, groups=op.groups
-    )
+        return integer.Dense(weight, exponent, lag=synapse.lag)
+    window = {name: getattr(op, name) for name in ("stride", "padding", "dilation", "groups")}
+    return integer.Conv(weight, exponent, lag=synapse.lag, **window)
 
 
 def _to_shape(values: Array, shape: Shape) -> Array:
@@ -217,15 +220,19 @@ def _synapse_node(graph: Graph, name: str) -> Node:
 
 
 def _synapse(graph: Graph, node: Node) -> Synapse:
-    source = _origin(graph, node.inputs[0])
+    source, lag = _origin(graph, node.inputs[0])
     bits = 0 if graph[source].op.spiking else _message_bits(graph[source]) or 0
     assert isinstance(node.op, Linear | Conv2d)
-    return Synapse(node.name, source, node.op, 1 << max(bits - 1, 0), bits > 0, node.source)
+    return Synapse(node.name, source, node.op, 1 << max(bits - 1, 0), bits > 0, node.source, lag)
 
 
-def _origin(graph: Graph, name: str) -> str:
-    """The layer or input behind reshapes."""
-    return _origin(graph, graph[name].inputs[0]) if graph[name].op.kind == "Flatten" else name
+def _origin(graph: Graph, name: str) -> tuple[str, int]:
+    """The layer or input behind reshapes and a delay, and its steps."""
+    node = graph[name]
+    if node.op.spiking or not node.inputs:
+        return name, 0
+    source, lag = _origin(graph, node.inputs[0])
+    return source, lag + (node.op.steps if isinstance(node.op, Delay) else 0)
 
 
 def _message_bits(node: Node) -> int | None:
@@ -242,13 +249,6 @@ def _real_input(node: Node) -> Finding:
 
 def _neuron_findings(layer: Layer, largest: int) -> Iterator[Finding]:
     place, op = layer.node.source or layer.node.name, layer.op
-    if op.reset not in RESETS:
-        yield Finding(
-            place,
-            "its potential stays 0 for a step after a spike (snnTorch's reset to zero with a delay)",
-            "Train with reset_delay=False, which Synaptic and Leaky have and which is the chip's own reset, "
-            "or with reset_mechanism='subtract'.",
-        )
     if op.alpha is not None and np.rint(fixed.DECAY_ONE * op.alpha.max()) == fixed.DECAY_ONE:
         yield Finding(
             place,

@@ -17,7 +17,7 @@ import numpy as np
 from avnir.errors import GraphError
 from avnir.ir.geometry import correlate_adjoint
 from avnir.ir.operation import Array, Operation, Shape
-from avnir.ir.real import AvgPool2d, Conv2d, Flatten, Linear, Scale, SumPool2d
+from avnir.ir.real import AvgPool2d, Conv2d, Delay, Flatten, Linear, Scale, SumPool2d
 
 MAX_MATRIX = 1 << 27
 """Entries of a composed matrix: 1 GiB in float64."""
@@ -37,7 +37,7 @@ def after(op: Operation, first: Synapse | None, source: Shape, before: Shape) ->
 
 
 @after.register
-def _(op: Flatten, first: Synapse | None, source: Shape, before: Shape) -> Synapse | None:
+def _(op: Flatten | Delay, first: Synapse | None, source: Shape, before: Shape) -> Synapse | None:
     return first
 
 

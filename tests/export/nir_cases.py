@@ -96,8 +96,8 @@ def convolutions() -> Graph:
 
 
 CASES: dict[str, Callable[[], Graph]] = {
-    **{f"chain_{reset}": (lambda reset=reset: chain(reset)) for reset in real.ALL_RESETS},
-    **{f"current_{reset}": (lambda reset=reset: current(reset)) for reset in real.ALL_RESETS},
+    **{f"chain_{reset}": (lambda reset=reset: chain(reset)) for reset in real.RESETS},
+    **{f"current_{reset}": (lambda reset=reset: current(reset)) for reset in real.RESETS},
     "audio_visual": audio_visual,
     "convolutions": convolutions,
 }

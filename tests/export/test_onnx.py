@@ -16,7 +16,7 @@ from avnir.export.onnx_run import onnx_trace
 from avnir.export.onnx_write import onnx_bytes, write_onnx
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.interpret_real import interpret_real
-from avnir.ir.real import ALL_RESETS, RESETS, Input, Lif, Linear, Output, RealOperation, SumPool2d
+from avnir.ir.real import RESETS, Input, Lif, Linear, Output, RealOperation, SumPool2d
 from avnir.verify.compare import compare
 from avnir.verify.ties import tie_samples
 from tests.networks import audio_visual, spikes
@@ -56,7 +56,7 @@ def test_sum_pooling_gain_and_bias() -> None:
     assert_same(verified(Graph("real", nodes)), seed=2, steps=50)
 
 
-@pytest.mark.parametrize("reset", ALL_RESETS)
+@pytest.mark.parametrize("reset", RESETS)
 def test_synaptic_current(reset: str) -> None:
     rng = np.random.default_rng(3)
     weight = rng.normal(size=(12, 10)) / 4

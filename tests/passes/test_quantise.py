@@ -197,8 +197,6 @@ def test_no_input_can_overflow_a_current_that_builds_up(alpha: float, fan_in: in
     ("neuron", "problem"),
     [
         ({"alpha": np.array([0.5, 0.9999])}, "alpha = 0.9999 rounds to 1 in 12 bits"),
-        ({"reset": "zero_next"}, "its potential stays 0 for a step after a spike"),
-        ({"alpha": np.array(0.5), "reset": "zero_next"}, "its potential stays 0 for a step after a spike"),
     ],
 )
 def test_neurons_that_the_chip_has_not(neuron: dict[str, object], problem: str) -> None:
@@ -213,11 +211,19 @@ def test_a_current_that_only_zeros_keep_in_its_register_is_refused() -> None:
         quantised(single(np.ones((1, 600)), alpha=np.array(0.9997)))
 
 
-def test_a_bias_into_a_current_is_refused_but_not_one_on_the_potential() -> None:
-    graph = single(np.ones((2, 3)), alpha=np.array(0.5))
-    biased_fc = Node("fc", graph["fc"].op.replace(bias=np.array([0.0, 0.1])), ("x",))
+def test_a_bias_into_a_current_comes_from_a_neuron_that_spikes_in_every_step() -> None:
+    graph = single(np.array([[0.5, 0.25], [1.0, 0.75]]), alpha=np.array(0.5), beta=np.array(0.5))
+    biased_fc = Node("fc", graph["fc"].op.replace(bias=np.array([0.25, 0.0])), ("x",))
     biased = graph.with_nodes(biased_fc if node.name == "fc" else node for node in graph)
-    with pytest.raises(UnsupportedError, match="a bias flows into its synaptic current"):
-        quantised(biased)
+    integers, _ = BalanceDelays()(quantised(biased))
+    trace = interpret_integer(integers, {"x": np.zeros((6, 1, 2), np.uint8)}, states=True)
+    assert trace.spikes["lif_tick"].all()
+    scale = 64 * integers["lif"].op.scale
+    built_up = [0.25, 0.375, 0.4375, 0.46875, 0.484375, 0.4921875]
+    np.testing.assert_array_equal(trace.states["lif"]["u"][:, 0, 0], np.trunc(np.array(built_up) * scale))
+    assert not trace.states["lif"]["u"][:, 0, 1].any()
+
+
+def test_a_bias_on_the_potential_of_a_neuron_with_a_current_stays_a_bias() -> None:
     integers = quantised(single(np.ones((2, 3)), alpha=np.array(0.5), bias=np.array(0.25)))
-    assert integers["lif"].op.bias_mantissa > 0
+    assert integers["lif"].op.bias_mantissa > 0 and len(integers.neurons) == 1
