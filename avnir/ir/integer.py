@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -205,8 +205,8 @@ class Lif(IntegerOperation):
     `decay_v` of 4095 with Loihi's one-bit offset), threshold 17 bits, bias mantissa 13 bits
     signed, bias exponent 0 to 7. decay_u, decay_v, threshold, bias_mantissa: int32, 0-d or `shape`.
 
-    `scale` is for reports: how many integer steps, before the shift by 6, make one unit of the model's
-    membrane potential.
+    `scale`, float64, 0-d or `shape`, is for reports: how many integer steps, before the shift by 6, make
+    one unit of the model's membrane potential.
 
     Only `zero` is the fixed neuron of Loihi 1 and 2; the other resets need a programmable neuron,
     where their terms are added before the clip. The sums are made in 32-bit registers, which wrap
@@ -222,7 +222,7 @@ class Lif(IntegerOperation):
     bias_mantissa: Array
     bias_exponent: int = 0
     reset: str = "zero"
-    scale: float = 1.0
+    scale: Array = field(default_factory=lambda: np.array(1.0))
 
     def check(self) -> None:
         for name in ("decay_u", "decay_v", "threshold", "bias_mantissa"):
@@ -232,6 +232,10 @@ class Lif(IntegerOperation):
                 raise GraphError(
                     f"Lif.{name} is {array.dtype}{array.shape}, but must be int32, 0-d or {self.shape}"
                 )
+        fits = self.scale.dtype == np.float64 and self.scale.shape in ((), self.shape)
+        require(
+            fits and bool(np.all(self.scale > 0)), self, "scale", f"float64, 0-d or {self.shape}, above 0"
+        )
         require(fixed.CURRENT_DECAY.holds(self.decay_u), self, "decay_u", str(fixed.CURRENT_DECAY))
         in_range = self.decay_v.min() >= 0 and self.decay_v.max() <= fixed.DECAY_ONE
         require(bool(in_range), self, "decay_v", f"in [0, {fixed.DECAY_ONE}]")

@@ -126,7 +126,7 @@ def test_parameters_per_neuron_survive() -> None:
     graph = single(np.eye(3), beta=np.array([0.0, 0.5, 1.0]), threshold=np.array([0.5, 1.0, 2.0]))
     op = quantised(graph)["lif"].op
     assert op.decay_v.tolist() == [4096, 2048, 0]
-    assert op.threshold.tolist() == [64, 127, 254]
+    assert op.threshold.tolist() == [63, 127, 254] and op.scale.tolist() == [126, 127, 127]
 
 
 @pytest.mark.parametrize("seed", range(6))
