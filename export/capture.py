@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
+import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -23,6 +27,7 @@ from avnir.export.neurons import make_opaque
 TITLE = "the model cannot be taken exactly:"
 _LIBRARIES = tuple(str(Path(p).resolve()) for p in (Path(torch.__file__).parent, Path(__file__).parent))
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_SYMBOLS = logging.getLogger("torch.fx.experimental.symbolic_shapes")
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def capture(model: nn.Module, examples: Examples) -> Capture:
         state.new_zeros((batch, *state.shape[1:]) if state.numel() else state.shape)
         for state in examples.states
     ]
-    with isolated(model), warnings.catch_warnings():
+    with isolated(model), _undisturbed(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cleared = make_opaque(model)
         try:
@@ -59,6 +64,40 @@ def capture(model: nn.Module, examples: Examples) -> Capture:
         except Exception as error:  # whatever the user's forward or the exporter raises
             raise UnsupportedError(TITLE, [_export_finding(error)]) from error
     return Capture(program, batch, frozenset(cleared))
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keeps from stderr what PyTorch adds to an error of export that is told as a finding.
+
+    Where forward branches on values it prints the graph traced so far, which the error carries as
+    `partial_fx_graph` (torch/export/_trace.py, 2.13), and warns that a symbol has no user code. What
+    forward itself prints, and what other threads do, comes through.
+    """
+    thread = threading.get_ident()
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return record.thread != thread or record.levelno != logging.WARNING
+
+    _SYMBOLS.addFilter(wanted)
+    try:
+        with contextlib.redirect_stderr(sys.stderr and cast(TextIO, _Undumped(sys.stderr))):
+            yield
+    finally:
+        _SYMBOLS.removeFilter(wanted)
+
+
+class _Undumped:
+    """A stream that takes nothing while the thread handles an error that carries a graph."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if hasattr(sys.exception(), "partial_fx_graph") else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def output_names(result: Any, states: int) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """A `model.pt` as bytes: `torch.save` of one dict of text and tensors, nothing that runs code.
 
-    {"format": "avnir-model-1", "record": <JSON text>, "arrays": {<digest>: <tensor>}}
+    {"format": "avnir-model-2", "record": <JSON text>, "arrays": {<digest>: <tensor>}, "digest": <digest>}
 
 Any PyTorch reads it with `torch.load(path, weights_only=True)`. An array is named by the SHA-256 of its
-type, shape and bytes, so equal arrays are kept once and a changed one is noticed. The same content
-gives the same bytes.
+type, shape and bytes, so equal arrays are kept once and a changed one is noticed. `digest` is the SHA-256
+of these names and of the record's text, so that a record edited by hand is noticed too. It is no
+signature: who renews it on purpose makes another model. The same content gives the same bytes.
 
 Reading trusts nothing: the zip file's entries must be stored plainly, once each, with the right
 checksums and no larger in total than the file; they are copied into a fresh archive before PyTorch
@@ -13,11 +14,12 @@ sees them, so that two readers of one archive cannot disagree on what it holds.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from torch import Tensor
 from avnir.errors import CheckpointError
 from avnir.ir.operation import Array, digest
 
-FORMAT = "avnir-model-1"
+FORMAT = "avnir-model-2"
 MAX_BYTES = 2 << 30
 """Files above this are refused before they are read; a network for a chip has some megabytes."""
 MAX_ENTRIES = 100_000
@@ -54,8 +56,14 @@ def to_bytes(record: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
     text = json.dumps(record, sort_keys=True, allow_nan=False)
     tensors = {name: torch.tensor(arrays[name]) for name in sorted(arrays)}
     file = io.BytesIO()
-    torch.save({"format": FORMAT, "record": text, "arrays": tensors}, file)
+    content = {"format": FORMAT, "record": text, "arrays": tensors, "digest": content_digest(text, tensors)}
+    torch.save(content, file)
     return file.getvalue()
+
+
+def content_digest(record: str, names: Iterable[str]) -> str:
+    """SHA-256 of the arrays' names in order, a line each, and the record's text."""
+    return hashlib.sha256("\n".join((*sorted(names), record)).encode()).hexdigest()
 
 
 def read(path: Path) -> bytes:
@@ -70,7 +78,7 @@ def read(path: Path) -> bytes:
 
 
 def from_bytes(content: bytes, path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The record and the arrays of a file's content, every array checked against its name.
+    """The record and the arrays of a file's content, both checked against their digests.
 
     Raises CheckpointError where it is damaged, foreign, unsafe, or of another format version.
     """
@@ -85,6 +93,8 @@ def from_bytes(content: bytes, path: Path) -> tuple[dict[str, Any], dict[str, Ar
         remedy = AGAIN if isinstance(version, str) else _FOREIGN
         raise CheckpointError(f"{path} is not a model of format {FORMAT}: {what[:120]}. {remedy}")
     arrays = {str(name): _array(name, tensor, path) for name, tensor in loaded["arrays"].items()}
+    if content_digest(loaded["record"], arrays) != loaded["digest"]:
+        raise CheckpointError(f"{path} was changed after it was written. {AGAIN}")
     record = json.loads(loaded["record"], parse_constant=_no_constant)
     if not isinstance(record, dict):
         raise CheckpointError(f"{path}: its record is a {type(record).__name__}, not an object. {AGAIN}")

@@ -96,8 +96,13 @@ class Operation:
         return hash((self.kind, tuple(k for k, v in self.items() if v is not None)))
 
     def text(self) -> str:
-        """`Kind(name=value, ...)`; an array prints as dtype, shape and the head of its digest."""
-        return f"{self.kind}({', '.join(f'{k}={_text(v)}' for k, v in self.items() if v is not None)})"
+        """`Kind(name=value, ...)`; an array prints as dtype, shape and the head of its digest.
+
+        A parameter that is None unless given is left out where it is None.
+        """
+        absent = {field.name for field in dataclasses.fields(self) if field.default is None}
+        shown = ((name, value) for name, value in self.items() if value is not None or name not in absent)
+        return f"{self.kind}({', '.join(f'{name}={_text(value)}' for name, value in shown)})"
 
 
 def _same(a: Any, b: Any) -> bool:

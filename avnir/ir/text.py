@@ -5,7 +5,7 @@
     conv = Conv2d(weight=float32[8,1,3,3]#0f3c55d2a9b1, stride=(1, 1), ...) <- image : (8, 26, 26)
     lif = Lif(beta=float64:0.9, threshold=float64:1.0, ...) <- conv + skip : (8, 26, 26)
 
-What stands after `<-` is summed. A parameter that is None is left out. An array is named by dtype, shape
+What stands after `<-` is summed. A parameter that is None by default is left out where it is. An array is named by dtype, shape
 and the head of its digest, and lies beside the text (`arrays_of`); a 0-d array is written out. The text
 leaves out `Node.source`, which takes no part in comparing graphs.
 """

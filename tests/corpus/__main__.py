@@ -1,48 +1,34 @@
-"""`python -m tests.corpus`: the corpus as a table, avnir beside snnTorch's own exporter."""
+"""`python -m tests.corpus`: run the corpus and print its tables; `--write` puts them into their files."""
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections import Counter
+from argparse import ArgumentParser
 
-from tests.corpus.examine import ENTRIES, WRONG, examine
-from tests.corpus.model import EXACT, Entry
-from tests.corpus.peer import round_trip
-
-
-def main() -> None:
-    """Print the table in Markdown, a row for each model, and how many of each."""
-    print("| model | avnir: NIR | avnir: chip | snnTorch to NIR and back |\n|---|---|---|---|")
-    columns: tuple[Counter[str], ...] = (Counter(), Counter(), Counter())
-    for entry in ENTRIES:
-        cells = (*_avnir(entry), round_trip(entry))
-        for column, cell in zip(columns, cells, strict=True):
-            column["fails" if " fails" in cell else cell.partition(":")[0]] += 1
-        print(f"| {entry.name} | {' | '.join(cells)} |", flush=True)
-    print(
-        f"\n{len(ENTRIES)} models. "
-        + " ".join(f"{n}: {_told(c)}." for n, c in zip(_NAMES, columns, strict=True))
-    )
+from tests.corpus import peer, table
+from tests.corpus.examine import ENTRIES, unexpected
 
 
-_NAMES = ("avnir to NIR", "avnir to the chip's integers", "snnTorch to NIR and back")
-
-
-def _avnir(entry: Entry) -> tuple[str, str]:
+def main() -> int:
+    """Status 1, and nothing written, where an entry is not what it expects."""
+    parser = ArgumentParser(prog="python -m tests.corpus", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="into README.md and tests/corpus/TABLE.md")
+    options = parser.parse_args()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        verdict = examine(entry)
-    return _short(verdict.graph), _short(verdict.chip) if verdict.chip else "refused"
-
-
-def _short(verdict: str) -> str:
-    """The verdict without the text of a refusal."""
-    return verdict if verdict.startswith((EXACT, WRONG)) else "refused"
-
-
-def _told(counts: Counter[str]) -> str:
-    return ", ".join(f"{count} {what}" for what, count in counts.most_common())
+        problems = [problem for entry in ENTRIES if (problem := unexpected(entry))]
+    if problems:
+        print("\n".join(problems), file=sys.stderr)
+        return 1
+    peers = peer.verdicts()
+    if options.write:
+        table.README.write_text(table.readme(peers))
+        table.TABLE.write_text(table.details(peers))
+    else:
+        print(table.details(peers), table.summary(peers), sep="\n", end="")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -24,7 +24,10 @@ from avnir.trace import Trace
 from tests.corpus import graphs, layers, neurons, windows
 from tests.corpus.model import EXACT, Entry, Sample
 
-ENTRIES: tuple[Entry, ...] = (*neurons.ENTRIES, *layers.ENTRIES, *graphs.ENTRIES, *windows.ENTRIES)
+THEMES: Mapping[str, tuple[Entry, ...]] = {
+    **neurons.THEMES, **layers.THEMES, **graphs.THEMES, **windows.THEMES
+}  # fmt: skip
+ENTRIES = tuple(entry for entries in THEMES.values() for entry in entries)
 
 SEEDS = range(10)
 """The first whose weights and spikes bring no potential within rounding of its threshold is taken."""
@@ -48,6 +51,17 @@ def sample_of(entry: Entry, seed: int) -> Sample:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         return entry.build()
+
+
+def unexpected(entry: Entry) -> str:
+    """What came of the entry, where it is not what the entry expects; else empty."""
+    found = examine(entry)
+    for verdict, expected in ((found.graph, entry.graph), (found.chip, entry.chip)):
+        if (verdict == EXACT) != (expected == EXACT) or expected not in verdict:
+            return f"{entry.name}: expected {expected!r}, but found {verdict!r}"
+        if expected != EXACT:
+            break
+    return ""
 
 
 def examine(entry: Entry) -> Verdict:

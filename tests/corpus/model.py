@@ -44,6 +44,11 @@ class Entry:
     def name(self) -> str:
         return self.build.__name__
 
+    @property
+    def shows(self) -> str:
+        """The first line of what the entry says of itself."""
+        return (self.build.__doc__ or "").partition("\n")[0]
+
 
 class Net(nn.Module):
     """A model whose forward is the function that an entry wrote."""

@@ -155,20 +155,22 @@ def window_neuron_on_all_steps() -> Sample:
     return _looped(lambda m, x: m.l1(m.a(x)))
 
 
-ENTRIES = (
-    Entry(window_hidden),
-    Entry(window_explicit),
-    Entry(window_reset_first),
-    Entry(window_layers_at_once),
-    Entry(window_two_records),
-    Entry(window_with_membranes, "membrane potential"),
-    Entry(window_summed, "sum"),
-    Entry(window_last_step, "is not a tensor [T, B, ...]"),
-    Entry(window_static_input, "the traced graph is not the model"),
-    Entry(window_reversed, "flip"),
-    Entry(window_delayed, "computes with a constant"),
-    Entry(window_feedback, "adds a constant or a parameter"),
-    Entry(window_reset_in_the_middle, "the traced graph is not the model"),
-    Entry(window_batch_first, "called 7 times"),
-    Entry(window_neuron_on_all_steps, "gets the whole window at once"),
-)
+THEMES = {
+    "the time loop in `forward`": (
+        Entry(window_hidden),
+        Entry(window_explicit),
+        Entry(window_reset_first),
+        Entry(window_layers_at_once),
+        Entry(window_two_records),
+        Entry(window_with_membranes, "membrane potential"),
+        Entry(window_summed, "sum"),
+        Entry(window_last_step, "is not a tensor [T, B, ...]"),
+        Entry(window_static_input, "the traced graph is not the model"),
+        Entry(window_reversed, "flip"),
+        Entry(window_delayed, "computes with a constant"),
+        Entry(window_feedback, "adds a constant or a parameter"),
+        Entry(window_reset_in_the_middle, "the traced graph is not the model"),
+        Entry(window_batch_first, "called 7 times"),
+        Entry(window_neuron_on_all_steps, "gets the whole window at once"),
+    ),
+}

@@ -20,6 +20,7 @@ from torch import nn
 from avnir.errors import CheckpointError, DataError, UserError
 from avnir.export import Checkpoint, load, reference, save
 from avnir.export.container import FORMAT, to_bytes
+from avnir.ir.operation import digest
 from tests.export.nets import AudioVisual, Hidden, av_inputs, seeded
 
 LABELS = [2, 0, 1]
@@ -178,6 +179,11 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
         saved({"format": "avnir-model-9", "record": "{}", "arrays": {}}),
         "format is 'avnir-model-9'",
     )
+    refused(
+        tmp_path,
+        saved({"format": "avnir-model-1", "record": "{}", "arrays": {}}),
+        "not a model of format avnir-model-2: its format is 'avnir-model-1'. Save the model again",
+    )
     refused(tmp_path, saved({"format": FORMAT}), "disagrees with itself")
 
 
@@ -225,6 +231,29 @@ def test_tensors_that_pretend(tmp_path: Path, written: tuple[Path, Checkpoint]) 
         ("text", "not a plain tensor"),
     ):
         refused(tmp_path, saved({**honest, "arrays": {**honest["arrays"], name: tensor}}), message)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.update(record=c["record"].replace('"reset": "subtract_delayed"', '"reset": "none"')),
+        lambda c: c.update(record=c["record"].replace('"accuracy": 0.5', '"accuracy": 0.9')),
+        lambda c: c.update(record=c["record"] + " "),
+        lambda c: c["arrays"].update({digest(np.ones(3)): torch.ones(3, dtype=torch.float64)}),
+        lambda c: c["arrays"].pop(next(iter(c["arrays"]))),
+        lambda c: c.update(digest="0" * 64),
+        lambda c: c.update(digest=None),
+    ],
+)
+def test_what_was_changed_by_hand(
+    change: Callable[[dict[str, Any]], Any], tmp_path: Path, written: tuple[Path, Checkpoint]
+) -> None:
+    content, honest = (torch.load(written[0], weights_only=True) for _ in range(2))
+    change(content)
+    assert {k: str(v) for k, v in content.items()} != {k: str(v) for k, v in honest.items()}
+    refused(
+        tmp_path, saved(content), "was changed after it was written. Save the model again with avnir.save"
+    )
 
 
 def changed_record(path: Path, change: Callable[[dict[str, Any]], Any]) -> bytes:
@@ -336,5 +365,5 @@ def test_mutated_pickles_inside_a_sound_archive(tmp_path: Path, written: tuple[P
         except CheckpointError:
             refusals += 1
         else:
-            assert found.keys() == wanted.keys()
+            assert found == wanted
     assert refusals > 50

@@ -18,12 +18,13 @@ from avnir import target
 from avnir.compile import compile_graph
 from avnir.errors import CheckpointError, DataError, InterchangeError, ProgramError
 from avnir.export import Checkpoint, load, read_nir, write_nir
+from avnir.export.container import content_digest
 from avnir.ir.interpret_real import interpret_real
 from avnir.program import ARRAYS, STRUCTURE, Program
 from avnir.trace import Trace
 from tests.export.nets import Hidden, seeded, spikes
 from tests.export.nir_cases import CASES
-from tests.fuzz.mutate import BYTES, Mutation, archive, hdf5, record
+from tests.fuzz.mutate import BYTES, Mutation, archive, exchange, hdf5, record
 from tests.networks import audio_visual
 from tests.networks import spikes as windows
 
@@ -79,12 +80,23 @@ def _plain(checkpoint: Checkpoint) -> Any:
     return checkpoint.graph, arrays, labels, checkpoint.architecture, checkpoint.notes, checkpoint.versions
 
 
-def model_record(content: bytes, dice: Random, other: Path) -> bytes:
-    """The JSON in a `model.pt`; the archive stays sound, and the arrays too."""
+def edited(content: bytes, dice: Random, other: Path) -> bytes:
+    """The JSON in a `model.pt`, as an editor changes it; the archive stays sound, and the arrays too."""
     loaded = torch.load(io.BytesIO(content), weights_only=True)
-    loaded["record"] = record(loaded["record"].encode(), dice, other).decode()
+    damage = dice.choice((record, exchange))
+    loaded["record"] = damage(loaded["record"].encode(), dice, other).decode()
+    return _saved(loaded)
+
+
+def resealed(content: bytes, dice: Random, other: Path) -> bytes:
+    """The same with its digest renewed, so that the record itself must be found wrong."""
+    loaded = torch.load(io.BytesIO(edited(content, dice, other)), weights_only=True)
+    return _saved({**loaded, "digest": content_digest(loaded["record"], loaded["arrays"])})
+
+
+def _saved(value: Any) -> bytes:
     fresh = io.BytesIO()
-    torch.save(loaded, fresh)
+    torch.save(value, fresh)
     return fresh.getvalue()
 
 
@@ -113,7 +125,8 @@ KINDS: Mapping[str, Kind] = {
     "model": Kind(
         _make_model, _read_model, CheckpointError, {"model.pt": (*BYTES, archive, archive, archive)}
     ),
-    "record": Kind(_make_model, _read_model, CheckpointError, {"model.pt": (model_record,)}, sealed=False),
+    "edited": Kind(_make_model, _read_model, CheckpointError, {"model.pt": (edited,)}),
+    "resealed": Kind(_make_model, _read_model, CheckpointError, {"model.pt": (resealed,)}, sealed=False),
     "program": Kind(
         _make_program,
         Program.load,

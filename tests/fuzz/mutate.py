@@ -183,8 +183,26 @@ def record(content: bytes, dice: Random, other: Path) -> bytes:
     ).encode()
 
 
+def exchange(content: bytes, dice: Random, other: Path) -> bytes:
+    """A JSON text in which two values of one name and type change places: often sound, and something else."""
+    value = json.loads(content)
+    leaves = [(h, k) for h, k in _places(value) if not isinstance(h[k], dict | list)]
+    holder, key = dice.choice(leaves)
+    kind, old = type(holder[key]), holder[key]
+    others = [h for h, k in leaves if k == key and type(h) is type(holder) and type(h[k]) is kind]
+    partner = dice.choice([h for h in others if h[key] != old] or [holder])
+    holder[key], partner[key] = partner[key], holder[key]
+    return json.dumps(value).encode()
+
+
 def _somewhere(value: Any, dice: Random) -> tuple[Any, Any]:
     """A container in the value, and a key or an index of it."""
+    found = _places(value)
+    return dice.choice(found) if found else ({"empty": 0}, "empty")
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container in the value with each of its keys or indices."""
     found: list[tuple[Any, Any]] = []
     waiting = [value]
     while waiting:
@@ -192,4 +210,4 @@ def _somewhere(value: Any, dice: Random) -> tuple[Any, Any]:
         keys = list(holder) if isinstance(holder, dict) else range(len(holder))
         found += [(holder, key) for key in keys]
         waiting += [holder[key] for key in keys if isinstance(holder[key], dict | list)]
-    return dice.choice(found) if found else ({"empty": 0}, "empty")
+    return found
