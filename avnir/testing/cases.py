@@ -7,68 +7,26 @@ that is about an overflow or an extreme is built to reach it, and the suite's ow
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from avnir.ir.graph import Graph, Node, verified
-from avnir.ir.integer import Conv, Dense, Input, Lif, Output
-from avnir.ir.operation import Array, Operation, Shape
+from avnir.ir.integer import Conv, Dense, Input, Output
+from avnir.ir.operation import Array
 from avnir.ir.real import RESETS
-from avnir.program import Program
+from avnir.testing import loops
+from avnir.testing.building import STEPS, rng, spikes, weights
+from avnir.testing.building import Case as Case
+from avnir.testing.building import lif as lif
+from avnir.testing.building import program_of as program_of
 
-STEPS = 12
 THRESHOLD_HIGH = 2**17 - 1
 """The largest 17-bit threshold."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """A program and inputs for it, each `[T, B, *shape]`."""
-
-    program: Program
-    inputs: Mapping[str, Array]
-
-
-def program_of(*nodes: tuple[str, Operation, str]) -> Program:
-    """A program of (name, operation, names of what feeds it, separated by spaces)."""
-    listed = tuple(Node(name, op, tuple(fed_by.split())) for name, op, fed_by in nodes)
-    return Program(verified(Graph("integer", listed)), target="conformance")
-
-
-def lif(
-    shape: Shape,
-    decay_u: Any = 4095,
-    decay_v: Any = 1024,
-    threshold: Any = 100,
-    bias: Any = 0,
-    bias_exponent: int = 0,
-    reset: str = "zero",
-) -> Lif:
-    """A neuron layer; each parameter one number or an array of `shape`."""
-
-    def values(number: Any) -> Array:
-        return np.array(number, np.int32)
-
-    return Lif(shape, values(decay_u), values(decay_v), values(threshold), values(bias), bias_exponent, reset)
-
-
-def _rng() -> np.random.Generator:
-    return np.random.default_rng(2**23)
-
-
-def _weight(*shape: int, low: int = -60, high: int = 100) -> Array:
-    return _rng().integers(low, high, shape, dtype=np.int8, endpoint=True)
-
-
-def _spikes(*shape: int, batch: int = 1, density: float = 0.3) -> Array:
-    return (_rng().random((STEPS, batch, *shape)) < density).astype(np.uint8)
-
-
 def _dense(weight: Array | None = None, exponent: int = 0, batch: int = 1, **neuron: Any) -> Case:
     """Inputs, one dense connection, one layer."""
-    chosen = _weight(6, 10) if weight is None else weight
+    chosen = weights(6, 10) if weight is None else weight
     out, inputs = chosen.shape
     program = program_of(
         ("input", Input((inputs,)), ""),
@@ -76,12 +34,12 @@ def _dense(weight: Array | None = None, exponent: int = 0, batch: int = 1, **neu
         ("layer", lif((out,), **neuron), "synapses"),
         ("output", Output((out,)), "layer"),
     )
-    return Case(program, {"input": _spikes(inputs, batch=batch)})
+    return Case(program, {"input": spikes(inputs, batch=batch)})
 
 
 def _conv(channels: int = 4, out: int = 6, exponent: int = 0, high: int = 100, **geometry: Any) -> Case:
     """Inputs of 9 x 8 places, one convolution with a 3 x 2 kernel, one layer."""
-    weight = _weight(out, channels // geometry.get("groups", 1), 3, 2, low=high - 160, high=high)
+    weight = weights(out, channels // geometry.get("groups", 1), 3, 2, low=high - 160, high=high)
     connection = Conv(weight, exponent, **geometry)
     shape = connection.output_shape((channels, 9, 8))
     program = program_of(
@@ -90,64 +48,64 @@ def _conv(channels: int = 4, out: int = 6, exponent: int = 0, high: int = 100, *
         ("layer", lif(shape, threshold=200 << exponent), "synapses"),
         ("output", Output(shape), "layer"),
     )
-    return Case(program, {"input": _spikes(channels, 9, 8)})
+    return Case(program, {"input": spikes(channels, 9, 8)})
 
 
 def _deep() -> Case:
     """Convolution, then two dense layers: each layer's window begins one step after the one before."""
     program = program_of(
         ("input", Input((2, 6, 6)), ""),
-        ("synapses1", Conv(_weight(4, 2, 3, 3), padding=(1, 1)), "input"),
+        ("synapses1", Conv(weights(4, 2, 3, 3), padding=(1, 1)), "input"),
         ("layer1", lif((4, 6, 6), threshold=120, bias=9), "synapses1"),
-        ("synapses2", Dense(_weight(12, 144, low=-100)), "layer1"),
+        ("synapses2", Dense(weights(12, 144, low=-100)), "layer1"),
         ("layer2", lif((12,), threshold=600, decay_u=2000, bias=500), "synapses2"),
-        ("synapses3", Dense(_weight(5, 12)), "layer2"),
+        ("synapses3", Dense(weights(5, 12)), "layer2"),
         ("layer3", lif((5,), threshold=50), "synapses3"),
         ("output", Output((5,)), "layer3"),
     )
-    return Case(program, {"input": _spikes(2, 6, 6)})
+    return Case(program, {"input": spikes(2, 6, 6)})
 
 
 def _fan_in() -> Case:
     """Two layers meet in one, each through weights of its own, and once through shared ones."""
     program = program_of(
         ("input", Input((8,)), ""),
-        ("synapses_a", Dense(_weight(8, 8)), "input"),
-        ("synapses_b", Dense(_weight(8, 8)[::-1]), "input"),
+        ("synapses_a", Dense(weights(8, 8)), "input"),
+        ("synapses_b", Dense(weights(8, 8)[::-1]), "input"),
         ("a", lif((8,)), "synapses_a"),
         ("b", lif((8,), threshold=60), "synapses_b"),
-        ("left", Dense(_weight(5, 8)), "a"),
-        ("right", Dense(_weight(5, 8)[::-1], exponent=1), "b"),
-        ("both", Dense(_weight(5, 8)[:, ::-1]), "a b"),
+        ("left", Dense(weights(5, 8)), "a"),
+        ("right", Dense(weights(5, 8)[::-1], exponent=1), "b"),
+        ("both", Dense(weights(5, 8)[:, ::-1]), "a b"),
         ("layer", lif((5,), threshold=150), "left right both"),
         ("output", Output((5,)), "layer"),
     )
-    return Case(program, {"input": _spikes(8)})
+    return Case(program, {"input": spikes(8)})
 
 
 def _delay() -> Case:
     """A short path and a longer one meet; the short one is delayed by one step, both by more."""
     program = program_of(
         ("input", Input((8,)), ""),
-        ("synapses", Dense(_weight(8, 8), delay=3), "input"),
+        ("synapses", Dense(weights(8, 8), delay=3), "input"),
         ("hidden", lif((8,), bias=300), "synapses"),
-        ("main", Dense(_weight(6, 8)), "hidden"),
-        ("skip", Dense(_weight(6, 8)[::-1], delay=4), "input"),
+        ("main", Dense(weights(6, 8)), "hidden"),
+        ("skip", Dense(weights(6, 8)[::-1], delay=4), "input"),
         ("layer", lif((6,), threshold=150), "main skip"),
         ("output", Output((6,)), "layer"),
     )
-    return Case(program, {"input": _spikes(8)})
+    return Case(program, {"input": spikes(8)})
 
 
 def _graded(message_bits: int = 8, exponent: int = 0) -> Case:
     """Signed messages of up to `message_bits` bits."""
     low, high = -(2 ** (message_bits - 1)), 2 ** (message_bits - 1) - 1
-    messages = _rng().integers(low, high, (STEPS, 2, 10), endpoint=True)
+    messages = rng().integers(low, high, (STEPS, 2, 10), endpoint=True)
     messages[0] = low
     messages[1] = high
     program = program_of(
         ("input", Input((10,), message_bits), ""),
-        ("synapses", Dense(_weight(6, 10), exponent), "input"),
+        ("synapses", Dense(weights(6, 10), exponent), "input"),
         ("layer", lif((6,), threshold=9000, decay_u=3000), "synapses"),
         ("output", Output((6,)), "layer"),
     )
@@ -158,11 +116,11 @@ def _graded_conv() -> Case:
     """Signed 8-bit messages into a convolution."""
     program = program_of(
         ("input", Input((2, 6, 6), 8), ""),
-        ("synapses", Conv(_weight(4, 2, 3, 3), padding=(1, 1)), "input"),
+        ("synapses", Conv(weights(4, 2, 3, 3), padding=(1, 1)), "input"),
         ("layer", lif((4, 6, 6), threshold=9000), "synapses"),
         ("output", Output((4, 6, 6)), "layer"),
     )
-    return Case(program, {"input": _rng().integers(-128, 127, (STEPS, 1, 2, 6, 6), np.int32, endpoint=True)})
+    return Case(program, {"input": rng().integers(-128, 127, (STEPS, 1, 2, 6, 6), np.int32, endpoint=True)})
 
 
 def _several() -> Case:
@@ -170,17 +128,17 @@ def _several() -> Case:
     program = program_of(
         ("audio", Input((6,)), ""),
         ("vision", Input((2, 5, 5)), ""),
-        ("hear", Dense(_weight(8, 6)), "audio"),
-        ("see", Conv(_weight(3, 2, 3, 3)), "vision"),
+        ("hear", Dense(weights(8, 6)), "audio"),
+        ("see", Conv(weights(3, 2, 3, 3)), "vision"),
         ("heard", lif((8,)), "hear"),
         ("seen", lif((3, 3, 3)), "see"),
-        ("from_heard", Dense(_weight(5, 8)), "heard"),
-        ("from_seen", Dense(_weight(5, 27)), "seen"),
+        ("from_heard", Dense(weights(5, 8)), "heard"),
+        ("from_seen", Dense(weights(5, 27)), "seen"),
         ("fused", lif((5,), threshold=200), "from_heard from_seen"),
         ("decision", Output((5,)), "fused"),
         ("hearing", Output((2, 4)), "heard"),
     )
-    return Case(program, {"audio": _spikes(6, batch=2), "vision": _spikes(2, 5, 5, batch=2)})
+    return Case(program, {"audio": spikes(6, batch=2), "vision": spikes(2, 5, 5, batch=2)})
 
 
 def _wrap_u() -> Case:
@@ -233,11 +191,16 @@ CASES: Mapping[str, Callable[[], Case]] = {
     "deep": _deep,
     "fan_in": _fan_in,
     "delay": _delay,
+    "lag": loops.lag,
+    "recurrent": loops.recurrent,
+    "recurrent_conv": loops.recurrent_conv,
+    "recurrent_late": loops.recurrent_late,
+    "recurrent_ring": loops.ring,
     **{f"reset_{reset}": lambda reset=reset: _dense(reset=reset, decay_v=400) for reset in RESETS},  # type: ignore[misc]
     "bias": lambda: _dense(bias=150, threshold=200),
     "bias_exponent": lambda: _dense(bias=[-4096, -100, 1, 50, 90, 4095], bias_exponent=7, threshold=3000),
     "weight_exponent": lambda: _dense(exponent=5, threshold=5000),
-    "weight_extremes": lambda: _dense(_weight(6, 10, low=-128, high=127)),
+    "weight_extremes": lambda: _dense(weights(6, 10, low=-128, high=127)),
     "decay_u_least": lambda: _dense(decay_u=0, threshold=800),
     "decay_v_none": lambda: _dense(decay_v=0, threshold=500),
     "decay_v_all": lambda: _dense(decay_v=4096),

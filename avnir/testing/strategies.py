@@ -8,7 +8,7 @@ wrap, potentials clip and convolutions overflow.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -34,9 +34,12 @@ class _Net:
     shapes: dict[str, Shape] = field(default_factory=dict)
     late: dict[str, int] = field(default_factory=dict)
 
-    def add(self, op: Operation, inputs: tuple[str, ...], shape: Shape, late: int) -> str:
+    def add(
+        self, op: Operation, inputs: tuple[str, ...], shape: Shape, late: int, place: int | None = None
+    ) -> str:
+        """A new node at `place` among the nodes, by default the last."""
         name = f"{op.kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(Node(name, op, inputs))
+        self.nodes.insert(len(self.nodes) if place is None else place, Node(name, op, inputs))
         if not getattr(op, "connection", False):
             self.shapes[name], self.late[name] = shape, late
         return name
@@ -70,13 +73,16 @@ def programs(draw: Draw, max_layers: int = 4) -> Program:
     """A balanced program: 1 or 2 inputs, up to `max_layers` neuron layers, 1 or 2 outputs.
 
     A layer is fed by one to three connections from any earlier layers and inputs, the earlier ones
-    delayed; a connection may be fed by two layers at once.
+    delayed; a connection may be fed by two layers at once. Up to two more connections have a lag and lead
+    from anywhere into any layer: back into it, round a longer loop, or forward past other layers.
     """
     net = _Net(draw(st.integers(0, 2**32 - 1)))
     for _ in range(draw(st.integers(1, 2))):
         shape = draw(_input_shapes)
         net.add(Input(shape, draw(st.sampled_from((0, 0, 0, 2, 8, 24)))), (), shape, 0)
     layers = [_add_layer(draw, net) for _ in range(draw(st.integers(1, max_layers)))]
+    for _ in range(draw(st.sampled_from((0, 1, 1, 2)))):
+        _add_lagged(draw, net, draw(st.sampled_from(layers)))
     for name in {layers[-1], draw(st.sampled_from(layers))}:
         net.add(Output(net.shapes[name]), (name,), net.shapes[name], net.late[name])
     return Program(verified(Graph("integer", tuple(net.nodes))), target="any")
@@ -126,6 +132,38 @@ def _add_layer(draw: Draw, net: _Net) -> str:
         delayed: Connection = op.replace(delay=late - 1 - net.late[name])
         feeding.append(net.add(delayed, _with_twin(draw, net, name), wanted, late))
     return net.add(_lif(draw, net, wanted), tuple(feeding), wanted, late)
+
+
+def _add_lagged(draw: Draw, net: _Net, layer: str) -> None:
+    """One more connection into a layer, from a layer or an input; it may stand before what feeds it."""
+    place = next(k for k, node in enumerate(net.nodes) if node.name == layer)
+    fed_by = net.nodes[place].inputs
+    by_conv = next(node.op.kind == "Conv" for node in net.nodes if node.name in fed_by)
+    fitting = [name for name in sorted(net.shapes) if not by_conv or _same_places(net, name, layer)]
+    source = draw(st.sampled_from([layer, *fitting]))
+    early = net.late[layer] - net.late[source]
+    lag = max(1, 1 - early) + draw(st.sampled_from((0, 0, 1, 3)))
+    op = (_conv_between if by_conv else _dense_between)(draw, net, source, layer)
+    lagged: Connection = op.replace(delay=early + lag - 1, lag=lag)
+    feeding = _with_twin(draw, net, source)
+    name = net.add(lagged, feeding, net.shapes[layer], net.late[layer], draw(st.integers(0, place)))
+    net.nodes[place + 1] = replace(net.nodes[place + 1], inputs=(*fed_by, name))
+
+
+def _same_places(net: _Net, source: str, layer: str) -> bool:
+    return len(net.shapes[source]) == 3 and net.shapes[source][1:] == net.shapes[layer][1:]
+
+
+def _conv_between(draw: Draw, net: _Net, source: str, layer: str) -> Connection:
+    """A convolution that keeps height and width."""
+    around = draw(st.integers(0, 1))
+    kernel = (net.shapes[layer][0], net.shapes[source][0], 1 + 2 * around, 1 + 2 * around)
+    return Conv(_weights(draw, net, kernel), _exponent(draw), padding=(around, around))
+
+
+def _dense_between(draw: Draw, net: _Net, source: str, layer: str) -> Connection:
+    size = (_size(net.shapes[layer]), _size(net.shapes[source]))
+    return Dense(_weights(draw, net, size), _exponent(draw))
 
 
 def _with_twin(draw: Draw, net: _Net, name: str) -> tuple[str, ...]:

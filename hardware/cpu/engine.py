@@ -1,11 +1,10 @@
 """The engine: samples are dealt to threads; each thread takes its samples through all layers.
 
-A program is balanced, so on the model's time base step t of every layer depends on step t of the
-layers before it. A layer can therefore work through a whole block of steps before the next one begins,
-and what is on its way in a delay never has to be kept. All values within a block are matrices
-`[R, n]`, R = steps x samples with the samples of a step together: uint8 for binary spikes, int32
-for everything else. Samples are independent and every result is an integer, so neither the number of
-threads nor the size of a block can change a bit.
+A program is balanced, so on the model's time base step t of a layer depends on step t of the layers
+before it, or on an earlier step where a connection has a lag. A layer can therefore work through a whole
+block of steps before the next one begins, what is on its way in a delay never has to be kept, and only
+the layers of a loop go step by step, together. Samples are independent and every result is an integer,
+so neither the number of threads nor the size of a block can change a bit.
 """
 
 from __future__ import annotations
@@ -21,7 +20,9 @@ import numpy as np
 
 from avnir.hardware.cpu.conv import ConvStage
 from avnir.hardware.cpu.dense import DenseStage
-from avnir.hardware.cpu.lif import LifStage, Registers
+from avnir.hardware.cpu.lif import LifStage
+from avnir.hardware.cpu.order import components
+from avnir.hardware.cpu.part import Part
 from avnir.ir.graph import Node
 from avnir.ir.operation import Array
 from avnir.program import Program
@@ -34,7 +35,6 @@ BLOCK_STEPS = 64
 PARTS_PER_THREAD = 2
 """Parts of the batch for each thread: more even out what threads take, fewer cost less overhead."""
 
-Stage = Callable[[Array], Array]
 PLANS: Mapping[str, Callable[..., Any]] = {
     "Dense": DenseStage.plan,
     "Conv": ConvStage.plan,
@@ -50,6 +50,7 @@ class CpuSession:
         self._graph = program.graph
         self._threads = threads or numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="avnir-cpu")
+        self._order = components(self._graph)
         shapes = self._graph.shapes
         self._plans = {
             n.name: PLANS[n.op.kind](n.op, shapes[n.inputs[0]]) for n in self._graph if n.op.kind in PLANS
@@ -94,44 +95,17 @@ class CpuSession:
             },
         )
 
-    def _run_part(self, inputs: Mapping[str, Array], trace: Trace, part: slice) -> None:
-        """Take the part's samples through all steps, block by block, and write them into the trace."""
-        steps, samples = len(next(iter(inputs.values()))), part.stop - part.start
-        block = 1 if trace.states else max(1, BLOCK_BYTES // (self._row_bytes * samples))
-        layers = {node.name: self._plans[node.name].registers(samples) for node in self._graph.neurons}
+    def _run_part(self, inputs: Mapping[str, Array], trace: Trace, samples: slice) -> None:
+        """Take the samples through all steps, block by block, and write them into the trace."""
+        steps, count = len(next(iter(inputs.values()))), samples.stop - samples.start
+        block = 1 if trace.states else max(1, BLOCK_BYTES // (self._row_bytes * count))
+        part = Part(self._graph, self._order, self._plans, count)
         for start in range(0, steps, block):
-            here = np.s_[start : start + block, part]
-            values = self._run_block({name: array[here] for name, array in inputs.items()}, layers)
+            here = np.s_[start : start + block, samples]
+            values = part.block({name: array[here] for name, array in inputs.items()})
             for name, array in itertools.chain(trace.spikes.items(), trace.outputs.items()):
                 array[here] = values[name].reshape(array[here].shape)
             for name, registers in trace.states.items():
-                registers["u"][here] = layers[name].u.reshape(registers["u"][here].shape)
-                registers["v"][here] = layers[name].v.reshape(registers["v"][here].shape)
-
-    def _run_block(self, inputs: Mapping[str, Array], layers: Mapping[str, Registers]) -> dict[str, Array]:
-        """What every node makes of a block of steps."""
-        stages: Mapping[str, Stage] = {**self._plans, **layers}
-        values: dict[str, Array] = {}
-        for node in self._graph:
-            if node.name in inputs:
-                values[node.name] = _matrix(node, inputs[node.name])
-            else:
-                x = _summed([values[name] for name in node.inputs])
-                values[node.name] = stages[node.name](x) if node.name in stages else x
-        return values
-
-
-def _matrix(node: Node, block: Array) -> Array:
-    """An input block `[S, B, *shape]` as a matrix `[S * B, n]` that a kernel may be given."""
-    dtype = np.int32 if node.op.message_bits else np.uint8  # type: ignore[attr-defined]
-    return np.require(block, dtype, ["C", "W"]).reshape(block.shape[0] * block.shape[1], -1)
-
-
-def _summed(arrays: list[Array]) -> Array:
-    """The sum modulo 2^32 of what several nodes send; a single array as it is."""
-    if len(arrays) == 1:
-        return arrays[0]
-    total = arrays[0].astype(np.int32)
-    for array in arrays[1:]:
-        total += array
-    return total
+                layer = part.layers[name]
+                registers["u"][here] = layer.u.reshape(registers["u"][here].shape)
+                registers["v"][here] = layer.v.reshape(registers["v"][here].shape)

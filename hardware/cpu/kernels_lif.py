@@ -61,6 +61,7 @@ def clipped(v: np.int32) -> np.int32:
 def lif_kernel(reset: str, keeps_current: bool) -> Callable[..., None]:
     """The kernel for one reset; without `keeps_current`, for neurons whose `keep_u` is 0 throughout."""
     zero, zero_delayed = reset == "zero", reset == "zero_delayed"
+    zero_next = reset == "zero_next"
     subtract, subtract_delayed = reset == "subtract", reset == "subtract_delayed"
 
     @compiled
@@ -76,13 +77,13 @@ def lif_kernel(reset: str, keeps_current: bool) -> Callable[..., None]:
         rows, neurons = a.shape
         batch = len(u)
         tile = np.empty(6 * TILE, np.int32)
-        for b in range(batch):
-            for start in range(0, neurons, TILE):
-                here = slice(start, min(start + TILE, neurons))
-                size = here.stop - start
+        for start in range(0, neurons, TILE):
+            here = slice(start, min(start + TILE, neurons))
+            size = here.stop - start
+            tile[KEEP_U : KEEP_U + size], tile[KEEP_V : KEEP_V + size] = keep_u[here], keep_v[here]
+            tile[THETA : THETA + size], tile[BIAS : BIAS + size] = theta[here], bias[here]
+            for b in range(batch):
                 tile[U : U + size], tile[V : V + size] = u[b, here], v[b, here]
-                tile[KEEP_U : KEEP_U + size], tile[KEEP_V : KEEP_V + size] = keep_u[here], keep_v[here]
-                tile[THETA : THETA + size], tile[BIAS : BIAS + size] = theta[here], bias[here]
                 for r in range(b, rows, batch):
                     arriving, fired = a[r, here], spikes[r, here]
                     for j in range(size):
@@ -95,6 +96,8 @@ def lif_kernel(reset: str, keeps_current: bool) -> Callable[..., None]:
                         if zero_delayed:
                             old = np.int32(0) if above else old
                         new = np.int32(decayed(old, tile[KEEP_V + j]) + current + tile[BIAS + j])
+                        if zero_next:
+                            new = np.int32(0) if above else new
                         if subtract or subtract_delayed:
                             new = np.int32(new - (limit if above else np.int32(0)))
                         new = clipped(new)

@@ -19,11 +19,16 @@ import tempfile
 import time
 import traceback
 from collections import deque
+from collections.abc import Iterator
 from multiprocessing import shared_memory
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 HERE = Path(__file__).resolve().parent
+LEAST_FRAMES = 1000
+"""Python's own limit of calls within calls."""
+FRAMES_A_MODEL = 8
+"""More than the calls within one another from a model that waits to the next that runs."""
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,27 +36,55 @@ if TYPE_CHECKING:
     from avnir.hardware.lava.processes.network import Network
 
 
+class Turns:
+    """Lava's compiled, unmodified process models, of which each runs once a step, one after the other.
+
+    A model that waits for what was not sent yet lets those after it run first. On a loop a connection
+    with a lag waits, and so comes before all others: it has sent what is due before it waits.
+    """
+
+    def __init__(self) -> None:
+        self.models: list[Any] = []
+        self.left: Iterator[Any] = iter(())
+        self.now = 0
+
+    def step(self) -> None:
+        self.now += 1
+        self.left = iter(self.models)
+        for model in self.left:
+            self._run(model)
+
+    def run_next(self) -> None:
+        self._run(next(self.left))
+
+    def _run(self, model: Any) -> None:
+        model.time_step = self.now
+        model.run_spk()
+
+
 class Wire:
     """One end of a channel within a process: what is sent arrives as a copy in the sender's type."""
 
-    def __init__(self, name: str, dtype: Any, queue: deque[np.ndarray]) -> None:
-        self.name, self.dtype, self.queue = name, dtype, queue
+    def __init__(self, name: str, dtype: Any, queue: deque[np.ndarray], turns: Turns) -> None:
+        self.name, self.dtype, self.queue, self.turns = name, dtype, queue, turns
 
     def send(self, data: np.ndarray) -> None:
         self.queue.append(data.astype(self.dtype))
 
     def recv(self) -> np.ndarray:
+        while not self.queue:
+            self.turns.run_next()
         return self.queue.popleft()
 
 
-def connect(executable: Any) -> None:
+def connect(executable: Any, turns: Turns) -> None:
     """Lay queues in place of the shared memory between Lava's compiled processes."""
     from lava.magma.core.process.ports.ports import create_port_id
 
     for channel in executable.channel_builders:
         start, end = channel.src_port_initializer, channel.dst_port_initializer
         queue: deque[np.ndarray] = deque()
-        sender, receiver = (Wire(port.name, start.d_type, queue) for port in (start, end))
+        sender, receiver = (Wire(port.name, start.d_type, queue, turns) for port in (start, end))
         executable.proc_builders[channel.src_process].set_csp_ports([sender])
         builder = executable.proc_builders[channel.dst_process]
         builder.set_csp_ports([receiver])
@@ -59,30 +92,28 @@ def connect(executable: Any) -> None:
 
 
 def run_in_process(network: Network, states: bool) -> dict[str, Any]:
-    """Lava's compiled, unmodified process models, one after the other in the order in which data flow.
+    """All process models in this process, step by step.
 
     Returns the registers u and v of every layer after each step, int32 `[T, B, *shape]`, if `states`.
     """
     import numpy as np
 
-    models: dict[Any, Any] = {}
+    turns = Turns()
+    built: dict[Any, Any] = {}
     for _, executable in network.executables():
-        connect(executable)
-        models |= {process: executable.proc_builders[process].build() for process in executable.process_list}
-    order = [models[process] for process in network.processes]
+        connect(executable, turns)
+        built |= {process: executable.proc_builders[process].build() for process in executable.process_list}
+    turns.models = [built[process] for process in network.processes]
+    sys.setrecursionlimit(LEAST_FRAMES + FRAMES_A_MODEL * len(turns.models))
     watched = (
-        {f"states/{n}/{r}": (models[p], r) for n, p in network.neurons.items() for r in "uv"}
-        if states
-        else {}
+        {f"states/{n}/{r}": (built[p], r) for n, p in network.neurons.items() for r in "uv"} if states else {}
     )
     records = {
         key: np.zeros((network.steps, *getattr(model, register).shape), np.int32)
         for key, (model, register) in watched.items()
     }
     for step in range(network.steps):
-        for model in order:
-            model.time_step = step + 1
-            model.run_spk()
+        turns.step()
         for key, (model, register) in watched.items():
             records[key][step] = getattr(model, register)
     return {key: network.aligned(key.split("/")[1], record) for key, record in records.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ import pytest
 from avnir.backend import Session
 from avnir.errors import BackendError, UnsupportedError
 from avnir.hardware.interpreter import backend as interpreter
-from avnir.ir.integer import Conv
-from avnir.ir.interpret_integer import interpret_integer
+from avnir.ir.graph import Node
+from avnir.ir.integer import Conv, Lif
+from avnir.ir.interpret_integer import _Chip, interpret_integer
 from avnir.numerics import fixed
 from avnir.program import Program
 from avnir.testing import CHECKS, run_check, run_conformance
@@ -70,6 +72,28 @@ def unflipped(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Conv, "step", lambda op, x, s: step(op.replace(weight=op.weight[..., ::-1]), x, s))
 
 
+def a_step_late(patch: pytest.MonkeyPatch) -> None:
+    """A recurrent connection that waits for its neurons before it delivers."""
+    silence = _Chip._silence
+
+    def longer(chip: _Chip, node: Node, batch: int) -> deque[Any]:
+        queue = silence(chip, node, batch)
+        return queue + deque([queue[0]] * node.op.delayed)
+
+    patch.setattr(_Chip, "_silence", longer)
+
+
+def heard_early(patch: pytest.MonkeyPatch) -> None:
+    step = _Chip.step
+    patch.setattr(_Chip, "step", lambda chip, shown, silent: step(chip, shown, frozenset()))
+
+
+def zero_at_once(patch: pytest.MonkeyPatch) -> None:
+    """`zero_next` taken for `zero_delayed`, which loses the potential and not the step's input."""
+    step, other = Lif.step, {"zero_next": "zero_delayed"}
+    patch.setattr(Lif, "step", lambda op, x, s: step(op.replace(reset=other.get(op.reset, op.reset)), x, s))
+
+
 MUTANTS = {
     "current wraps as often as needed": (swap("wrap_current", fixed.wrap24), "wrap_u_once"),
     "current does not wrap": (swap("wrap_current", same), "wrap_u"),
@@ -78,6 +102,12 @@ MUTANTS = {
     "decay rounds down": (swap("toward_zero", lambda v, shift: v >> shift), "dense"),
     "convolution does not wrap": (swap("wrap24", same), "wrap_conv"),
     "kernel is flipped": (unflipped, "conv"),
+    "spikes come back late": (a_step_late, "recurrent"),
+    "spikes come back late over places": (a_step_late, "recurrent_conv"),
+    "a loop is too long": (a_step_late, "recurrent_ring"),
+    "a lag is too long": (a_step_late, "lag"),
+    "spikes from before the window come back": (heard_early, "recurrent_late"),
+    "input is kept at a reset": (zero_at_once, "reset_zero_next"),
 }
 
 

@@ -16,6 +16,7 @@ from avnir.hardware.cpu import CpuBackend, backend
 from avnir.hardware.cpu import conv as cpu_conv
 from avnir.hardware.cpu import dense as cpu_dense
 from avnir.hardware.cpu import engine as cpu_engine
+from avnir.hardware.cpu.order import components
 from avnir.ir.interpret_integer import interpret_integer
 from avnir.numerics import fixed
 from avnir.program import Program
@@ -55,6 +56,17 @@ def potential_clips(trace: Trace) -> bool:
     return any(int(np.abs(r["v"]).max()) == fixed.STATE_LIMIT - 1 for r in trace.states.values())
 
 
+def has_loop(window: Window) -> bool:
+    """Whether spikes come back to the layer that sent them."""
+    return any(len(nodes) > 1 for nodes in components(window.program.graph))
+
+
+def has_lag_forward(window: Window) -> bool:
+    """Whether a connection has a lag without being part of a loop."""
+    alone = [nodes[0] for nodes in components(window.program.graph) if len(nodes) == 1]
+    return any(node.op.delayed for node in alone)
+
+
 OVERFLOWS = (current_overflows, current_wraps, potential_clips)
 
 
@@ -66,6 +78,9 @@ def test_engine_equals_definition(window: Window) -> None:
     for happens in OVERFLOWS:
         if happens(wanted):
             event(happens.__name__)
+    for has in (has_loop, has_lag_forward):
+        if has(window):
+            event(has.__name__)
     with backend.session(program) as session:
         assert_equal(session.run(inputs, states=True), wanted)
         assert_equal(session.run(inputs), Trace(wanted.spikes, wanted.outputs))
@@ -80,6 +95,11 @@ def test_programs_do_overflow(happens: Callable[[Trace], bool]) -> None:
     with backend.session(found.program) as session:
         wanted = interpret_integer(found.program.graph, found.inputs, states=True)
         assert_equal(session.run(found.inputs, states=True), wanted)
+
+
+@pytest.mark.parametrize("has", [has_loop, has_lag_forward])
+def test_programs_do_have_lags(has: Callable[[Window], bool]) -> None:
+    assert has(hypothesis.find(windows(), has, settings=settings(COMPILES, phases=[Phase.generate])))
 
 
 @pytest.mark.parametrize("threshold", [0.0, 2.0], ids=["always dense", "never dense"])

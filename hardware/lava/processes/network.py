@@ -6,12 +6,15 @@ compiler executes every `.py` file beside a process of one's own.
 
 Every node becomes Lava's own process where there is one: `Dense` and `DelayDense`, `Conv`, `LIFReset`,
 and `RingBuffer` for the inputs. Ours are `ProgrammableLif` (the resets that the fixed neuron lacks),
-`Delay` (a Conv that delivers later) and `Sink` (the record of a layer).
+`Delay` (a Conv that delivers later), `Gate` (in front of a connection with a lag) and `Sink` (the record
+of a layer).
 
 Layout: every process keeps the program's `(C, H, W)`; only Conv counts its axes as `(W, H, C)`, and the
 ports that lead into and out of it are transposed. Samples run back to back, and a layer of latency L is
 set to zero whenever a window's first spikes reach it: `LIFReset(interval=T, offset=1 + L)`, where Lava
-counts its steps from 1.
+counts its steps from 1. What still arrives of the sample before is lost with that, but spikes that a
+connection with a lag m brings arrive m steps into the window: its gate lets pass only those of the first
+T - m steps of a sample's window.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
@@ -49,7 +52,7 @@ GRADED = 24
 
 
 class ProgrammableLif(LIFReset):
-    """A LIF whose reset needs microcode: `subtract`, `none`, `zero_delayed` or `subtract_delayed`."""
+    """A LIF whose reset needs microcode: `subtract`, `none`, or one that comes a step later."""
 
     def __init__(self, *, reset: str, **parameters: Any) -> None:
         super().__init__(**parameters)
@@ -82,6 +85,8 @@ class ProgrammableLifModel(PyLifResetModelBitAcc):
         if self.reset in ("subtract", "subtract_delayed"):
             self.effective_bias = self.effective_bias - self.above * self.effective_vth
         super().subthr_dynamics(activation_in)
+        if self.reset == "zero_next":
+            self.v *= 1 - self.above
 
     def reset_voltage(self, spike_vector: np.ndarray) -> None:
         if self.reset == "subtract":
@@ -116,6 +121,37 @@ class DelayModel(PyLoihiProcessModel):
     def run_spk(self) -> None:
         self.s_out.send(self.waiting.popleft())
         self.waiting.append(self.s_in.recv())
+
+
+class Gate(AbstractProcess):
+    """Hands on spikes of `shape` at once, but silence after the first `steps` steps of each window.
+
+    A window has `interval` steps, and one begins after `offset` steps; what comes before is the end of
+    another.
+    """
+
+    def __init__(self, *, shape: tuple[int, ...], offset: int, interval: int, steps: int) -> None:
+        super().__init__(shape=shape, offset=offset, interval=interval, steps=steps)
+        self.s_in = InPort(shape=shape)
+        self.s_out = OutPort(shape=shape)
+
+
+@implements(proc=Gate, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class GateModel(PyLoihiProcessModel):
+    """Multiplies by 1 or 0."""
+
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self.offset, self.interval, self.steps = (proc_params[k] for k in ("offset", "interval", "steps"))
+
+    def run_spk(self) -> None:
+        now = (self.time_step - 1 - self.offset) % self.interval
+        self.s_out.send(self.s_in.recv() * (now < self.steps))
 
 
 class Sink(AbstractProcess):
@@ -165,16 +201,24 @@ class Program:
         return [node for node in self.nodes if node["op"] == op]
 
     def latencies(self) -> dict[str, int]:
-        """Steps from an input to each node's result: one a connection, and its delay."""
-        late: dict[str, int] = {}
-        for node in self.nodes:
-            hop = 1 + node["values"]["delay"] if "weight" in node["values"] else 0
-            late[node["name"]] = max((late[name] for name in node["inputs"]), default=0) + hop
+        """Steps from an input to each node's result: one a connection, and its delay, less its lag."""
+        late = {node["name"]: 0 for node in self.nodes}
+        before: dict[str, int] = {}
+        while late != before:
+            before = dict(late)
+            for node in self.nodes:
+                values = node["values"]
+                hop = 1 + values["delay"] - values["lag"] if "weight" in values else 0
+                late[node["name"]] = max([0, *(late[name] for name in node["inputs"])]) + hop
         return late
 
     def binary(self, names: Sequence[str]) -> bool:
         """Whether these sources together send only 0 or 1: two layers that meet send up to 2."""
         return len(names) == 1 and not self.by_name[names[0]]["values"].get("message_bits", 0)
+
+    def shape_into(self, connection: Mapping[str, Any]) -> tuple[int, ...]:
+        """The shape of the layers or inputs that feed a connection."""
+        return tuple(self.by_name[connection["inputs"][0]]["values"]["shape"])
 
 
 def _filled(node: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -182,21 +226,29 @@ def _filled(node: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str,
     return {**node, "values": values}
 
 
-class Network:
-    """Lava processes for one run of a program, `processes` in an order in which data flow.
+class Ports(NamedTuple):
+    """Where a node's result leaves, and what connects it to a port that feeds it (None for an input)."""
 
+    out: OutPort
+    take: Any = None
+
+
+class Network:
+    """Lava processes for one run of a program.
+
+    `processes`: those of connections with a lag first, the others in the order in which data flow.
     `inputs` integers `[T, B, *shape]` by name; `folder` takes what the sinks write.
     """
 
     def __init__(self, program: Program, inputs: Mapping[str, np.ndarray], folder: Path) -> None:
         self.program = program
+        self.inputs = inputs
         self.folder = folder
         self.late = program.latencies()
         self.window, self.batch = next(iter(inputs.values())).shape[:2]
         self.steps = self.window * self.batch + max(self.late.values())
         self.processes: list[AbstractProcess] = []
         self.neurons: dict[str, AbstractProcess] = {}
-        self._ports: dict[str, OutPort] = {}
         make: dict[str, Any] = {
             "Input": self._input,
             "Dense": self._dense,
@@ -204,25 +256,25 @@ class Network:
             "Lif": self._lif,
         }
         read = {name for node in program.nodes for name in node["inputs"]}
-        for node in program.nodes:
-            name, op = node["name"], node["op"]
-            if op != "Output" and (op == "Lif" or name in read):
-                feed = inputs[name] if op == "Input" else [self._ports[source] for source in node["inputs"]]
-                self._ports[name] = make[op](node, feed, **node["values"])
+        made = [node for node in program.nodes if node["op"] == "Lif" or node["name"] in read]
+        made = [node for node in made if node["op"] != "Output"]
+        made.sort(key=lambda node: not node["values"].get("lag"))
+        ports = {node["name"]: make[node["op"]](node, **node["values"]) for node in made}
+        for node in made:
+            for source in node["inputs"]:
+                ports[node["name"]].take(ports[source].out)
 
     def _add(self, process: AbstractProcess) -> AbstractProcess:
         self.processes.append(process)
         return process
 
-    def _input(self, node: Any, window: np.ndarray, shape: Sequence[int], message_bits: int) -> OutPort:
-        samples = np.moveaxis(window, 0, 1).reshape(-1, *shape)
+    def _input(self, node: Any, shape: Sequence[int], message_bits: int) -> Ports:
+        samples = np.moveaxis(self.inputs[node["name"]], 0, 1).reshape(-1, *shape)
         data = np.zeros((*shape, self.steps), np.int32)
         data[..., : len(samples)] = np.moveaxis(samples, 0, -1)
-        return self._add(RingBuffer(data=data)).s_out
+        return Ports(self._add(RingBuffer(data=data)).s_out)
 
-    def _dense(
-        self, node: Any, sources: list[OutPort], weight: np.ndarray, exponent: int, delay: int
-    ) -> OutPort:
+    def _dense(self, node: Any, weight: np.ndarray, exponent: int, delay: int, lag: int) -> Ports:
         # Lava keeps 9 bits and drops the lowest of mixed weights: 2q is kept whole, and halved after the sum.
         parameters = {
             "weights": 2 * weight.astype(np.int32),
@@ -233,25 +285,18 @@ class Network:
         }
         late = {"delays": delay} if delay else {}
         process = self._add((DelayDense if delay else Dense)(**parameters, **late))
-        for source in sources:
-            source.flatten().connect(process.s_in)
-        return process.a_out
+        ports = Ports(process.a_out, lambda source: source.flatten().connect(process.s_in))
+        return self._gated(node, ports) if lag else ports
 
     def _conv(
-        self, node: Any, sources: list[OutPort], weight: np.ndarray, exponent: int, delay: int, **window: Any
-    ) -> OutPort:
-        shape = sources[0].shape
-        if delay:
-            wait = self._add(Delay(shape=shape, delay=delay))
-            for source in sources:
-                source.connect(wait.s_in)
-            sources = [wait.s_out]
+        self, node: Any, weight: np.ndarray, exponent: int, delay: int, lag: int, **window: Any
+    ) -> Ports:
         # [C_out, C_in, kH, kW] to (C_out, kW, kH, C_in), turned round: Lava's is a true convolution.
         kernel = weight.astype(np.int32).transpose(0, 3, 2, 1)[:, ::-1, ::-1] << exponent
         process = self._add(
             Conv(
                 weight=np.ascontiguousarray(kernel),
-                input_shape=shape[::-1],
+                input_shape=self.program.shape_into(node)[::-1],
                 stride=tuple(window["stride"][::-1]),
                 padding=tuple(window["padding"][::-1]),
                 dilation=tuple(window["dilation"][::-1]),
@@ -259,13 +304,30 @@ class Network:
                 num_message_bits=0 if self.program.binary(node["inputs"]) else GRADED,
             )
         )
-        for source in sources:
-            source.transpose((2, 1, 0)).connect(process.s_in)
-        return process.a_out.transpose((2, 1, 0))
+        ports = Ports(
+            process.a_out.transpose((2, 1, 0)),
+            lambda source: source.transpose((2, 1, 0)).connect(process.s_in),
+        )
+        if delay:
+            ports = self._behind(Delay(shape=self.program.shape_into(node), delay=delay), ports)
+        return self._gated(node, ports) if lag else ports
 
-    def _lif(
-        self, node: Any, sources: list[OutPort], shape: Sequence[int], reset: str, **values: Any
-    ) -> OutPort:
+    def _behind(self, first: AbstractProcess, ports: Ports) -> Ports:
+        """The ports of a connection that gets its spikes through another process."""
+        ports.take(self._add(first).s_out)
+        return Ports(ports.out, lambda source: source.connect(first.s_in))
+
+    def _gated(self, node: Any, ports: Ports) -> Ports:
+        """A connection with a lag, which gets only what is still to arrive within the sample's window."""
+        gate = Gate(
+            shape=self.program.shape_into(node),
+            offset=self.late[node["inputs"][0]],
+            interval=self.window,
+            steps=self.window - node["values"]["lag"],
+        )
+        return self._behind(gate, ports)
+
+    def _lif(self, node: Any, shape: Sequence[int], reset: str, **values: Any) -> Ports:
         parameters = {
             "shape": tuple(shape),
             "du": _parameter(values["decay_u"]),
@@ -278,12 +340,10 @@ class Network:
         }
         native = reset == "zero"
         process = self._add(LIFReset(**parameters) if native else ProgrammableLif(reset=reset, **parameters))
-        for source in sources:
-            source.reshape(tuple(shape)).connect(process.a_in)
         sink = self._add(Sink(shape=tuple(shape), steps=self.steps, path=str(self._record(node["name"]))))
         process.s_out.connect(sink.a_in)
         self.neurons[node["name"]] = process
-        return process.s_out
+        return Ports(process.s_out, lambda source: source.reshape(tuple(shape)).connect(process.a_in))
 
     def _record(self, name: str) -> Path:
         return self.folder / f"{name}.npy"

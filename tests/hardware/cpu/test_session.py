@@ -11,11 +11,12 @@ from avnir.errors import DataError
 from avnir.hardware.cpu import CpuBackend, backend, kernels_conv, kernels_dense
 from avnir.hardware.cpu.kernels_lif import lif_kernel
 from avnir.hardware.interpreter import backend as interpreter
+from avnir.ir.integer import Dense, Input, Output
 from avnir.ir.interpret_integer import interpret_integer
 from avnir.ir.operation import Array
 from avnir.ir.real import RESETS
 from avnir.program import Program
-from avnir.testing.cases import CASES
+from avnir.testing.cases import CASES, lif, program_of
 from avnir.trace import Trace
 
 
@@ -100,6 +101,22 @@ def test_leaving_a_session_ends_its_threads() -> None:
         session.run(case.inputs)
         assert any(t.name.startswith("avnir-cpu") for t in threading.enumerate())
     assert not any(t.name.startswith("avnir-cpu") for t in threading.enumerate())
+
+
+def test_a_loop_that_nothing_feeds() -> None:
+    """Its bias makes it spike, and its spikes come back and inhibit it."""
+    program = program_of(
+        ("input", Input((2,)), ""),
+        ("synapses", Dense(weights(4, 2)), "input"),
+        ("other", lif((4,)), "synapses"),
+        ("back", Dense(np.full((3, 3), -50, np.int8), lag=1), "layer"),
+        ("layer", lif((3,), bias=[100, 2000, 4000], bias_exponent=2), "back"),
+        ("rhythm", Output((3,)), "layer"),
+        ("output", Output((4,)), "other"),
+    )
+    inputs = {"input": spikes(30, 5, 2)}
+    assert 0 < interpret_integer(program.graph, inputs).outputs["rhythm"].mean() < 1
+    assert_runs(program, **inputs)
 
 
 def test_every_kernel_is_compiled_once() -> None:

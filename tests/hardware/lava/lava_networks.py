@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.random import Generator
 
@@ -49,11 +51,10 @@ def residual_network(seed: int) -> tuple[Graph, dict[str, Array]]:
     first = integer.Conv(
         weights(rng, 4, 2 // groups, *kernel),
         int(rng.integers(0, 8)),
-        0,
-        pair(1, 3),
-        pair(0, 3),
-        pair(1, 3),
-        groups,
+        stride=pair(1, 3),
+        padding=pair(0, 3),
+        dilation=pair(1, 3),
+        groups=groups,
     )
     shape = first.output_shape((2, 7, 8))
     depthwise = integer.Conv(weights(rng, 4, 1, 3, 3), 2, 0, padding=(1, 1), groups=4)
@@ -80,6 +81,27 @@ def residual_network(seed: int) -> tuple[Graph, dict[str, Array]]:
     ]
     graph = verified(Graph("integer", tuple(nodes)))
     return graph, inputs_for(graph, rng, steps=int(rng.integers(1, 8)), batch=int(rng.integers(1, 4)))
+
+
+def looped_network(seed: int) -> tuple[Graph, dict[str, Array]]:
+    """The residual network with loops of one and of three layers, and a lag from an input.
+
+    Its connections with a lag stand before all that feeds them.
+    """
+    rng = np.random.default_rng(seed + 1000)
+    more = int(rng.integers(0, 4))
+    graph, inputs = residual_network(seed)
+    ring = integer.Conv(weights(rng, 4, 4, 1, 1), 2, delay=more, lag=3 + more)
+    back = integer.Conv(weights(rng, 4, 4, 3, 3), 1, delay=more, lag=1 + more, padding=(1, 1))
+    lagged = (
+        Node("ring", ring, ("layer3",)),
+        Node("back", back, ("layer1",)),
+        Node("own", integer.Dense(weights(rng, 6, 6), 2, lag=1), ("layer4",)),
+        Node("before", integer.Dense(weights(rng, 6, 5), 4, delay=5, lag=2), ("sound",)),
+    )
+    more_feeds = {"layer1": ("ring", "back"), "layer4": ("own", "before")}
+    nodes = [dataclasses.replace(n, inputs=n.inputs + more_feeds.get(n.name, ())) for n in graph]
+    return graph.with_nodes([*lagged, *nodes]), inputs
 
 
 def inputs_for(graph: Graph, rng: Generator, steps: int, batch: int) -> dict[str, Array]:

@@ -15,6 +15,7 @@ from tests.hardware.lava.lava_networks import (
     chain,
     differences,
     inputs_for,
+    looped_network,
     neurons,
     residual_network,
     weights,
@@ -23,24 +24,30 @@ from tests.hardware.lava.lava_networks import (
 pytestmark = pytest.mark.lava
 
 
+NETWORKS = [residual_network, looped_network]
+
+
 @pytest.mark.parametrize("seed", range(30))
-def test_random_networks_in_one_process(run_lava, seed):
-    graph, inputs = residual_network(seed)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_random_networks_in_one_process(run_lava, network, seed):
+    graph, inputs = network(seed)
     expected = interpret_integer(graph, inputs, states=True)
     assert differences(expected, run_lava(graph, inputs, states=True), states=True) == []
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_random_networks_on_the_runtime(run_lava, seed):
-    graph, inputs = residual_network(seed)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_random_networks_on_the_runtime(run_lava, network, seed):
+    graph, inputs = network(seed)
     expected = interpret_integer(graph, inputs)
     assert differences(expected, run_lava(graph, inputs, "runtime"), states=False) == []
 
 
-def test_the_random_networks_spike_and_keep_silent():
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_random_networks_spike_and_keep_silent(network):
     rates = []
     for seed in range(30):
-        graph, inputs = residual_network(seed)
+        graph, inputs = network(seed)
         rates += [array.mean() for array in interpret_integer(graph, inputs).spikes.values()]
     assert np.mean([0.02 < rate < 0.98 for rate in rates]) > 0.5
 
@@ -103,6 +110,27 @@ def test_delays(run_lava, delay, kind, bits):
     inputs = inputs_for(graph, rng, steps=5, batch=3)
     expected = interpret_integer(graph, inputs, states=True)
     assert differences(expected, run_lava(graph, inputs, states=True), states=True) == []
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 9])
+@pytest.mark.parametrize("way", ["in-process", "runtime"])
+def test_samples_of_a_loop_do_not_meet(run_lava, steps, way):
+    """A bias spikes always, before the first window too; what comes back three steps later inhibits."""
+    rng = np.random.default_rng(steps)
+    inhibition = rng.integers(-100, 1, (8, 8)).astype(np.int8)
+    nodes = (
+        Node("x", integer.Input((6,))),
+        Node("in", integer.Dense(weights(rng, 8, 6), delay=4), ("x",)),
+        Node("back", integer.Dense(inhibition, 2, delay=2, lag=3), ("layer",)),
+        Node("layer", neurons(rng, (8,), threshold=20, bias_mantissa=4000), ("in", "back")),
+        Node("y", integer.Output((8,)), ("layer",)),
+    )
+    graph = verified(Graph("integer", nodes))
+    inputs = inputs_for(graph, rng, steps, batch=4)
+    expected = interpret_integer(graph, inputs)
+    assert expected.spikes["layer"][:3].all()
+    assert expected.spikes["layer"][3:].all() == (steps <= 3)
+    assert differences(expected, run_lava(graph, inputs, way), states=False) == []
 
 
 def test_a_layer_seen_in_another_shape(run_lava):

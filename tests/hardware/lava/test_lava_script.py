@@ -15,7 +15,7 @@ from avnir.hardware.lava.script import script
 from avnir.ir.interpret_integer import interpret_integer
 from avnir.program import Program
 from avnir.trace import Trace
-from tests.hardware.lava.lava_networks import differences, residual_network
+from tests.hardware.lava.lava_networks import differences, looped_network
 
 HERE = Path(module.__file__).parent
 THERE = [HERE / "worker.py", HERE / "compatible.py", HERE / "processes" / "network.py"]
@@ -23,7 +23,7 @@ THERE = [HERE / "worker.py", HERE / "compatible.py", HERE / "processes" / "netwo
 
 @pytest.fixture
 def exported(tmp_path) -> tuple[Path, Program]:
-    graph, inputs = residual_network(1)
+    graph, inputs = looped_network(1)
     program = Program(graph, "test")
     program.save(tmp_path / "program")
     (tmp_path / "lava.py").write_text(script(program))
