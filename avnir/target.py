@@ -12,9 +12,16 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from avnir.errors import TargetError
 
@@ -43,26 +50,72 @@ class Cost(_Strict):
 
 
 class Limits(_Strict):
-    """What one chip holds; the names are those of the limits in messages."""
+    """What one chip holds; the names are those of the limits in messages.
+
+    Those that are None are no limits of that chip. The chip is a mesh of `mesh_columns` x `mesh_rows` tiles
+    of `cores_per_tile` cores; `cores` of them are usable.
+    """
 
     cores: Limit
+    cores_per_tile: Limit
+    mesh_columns: Limit
+    mesh_rows: Limit
     neurons_per_core: Limit
     synaptic_words_per_core: Limit
+    axons_in_per_core: Limit
+    axons_out_per_core: Limit | None = None
+    groups_per_core: Limit | None = None
+    axon_map_per_core: Limit | None = None
+    axon_memory_per_core: Limit | None = None
+    pool_per_core: Limit | None = None
     weight_bits: Limit
     threshold_bits: Limit
     delay_steps: Limit
     message_bits: Limit
 
+    @model_serializer(mode="wrap")
+    def _those_there_are(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
 
 class Target(_Strict):
-    """One chip; `programmable` says whether neurons are microcode, so that every reset can be had."""
+    """One chip; `programmable` says whether neurons are microcode, so that every reset can be had.
+
+    `core_memory` names the rules by which a core's memory fills (`avnir.place.memory`): one pool of words,
+    or separate memories.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     title: str
     programmable: bool
+    core_memory: Literal["pool", "separate"]
     limits: Limits
     costs: Mapping[str, Cost]
     notes: tuple[str, ...] = ()
+
+    def price(self, name: str) -> Cost:
+        """The cost called `name`; TargetError where it was never published."""
+        cost = self.costs.get(name)
+        if cost is None or cost.value is None:
+            raise TargetError(
+                f"{self.title} has no published value for {name}, and no total is given that needs it; "
+                f"known are {', '.join(sorted(n for n, c in self.costs.items() if c.value is not None))}"
+            )
+        return cost
+
+    def barrier(self, tiles: int) -> Cost:
+        """The cost of the barrier over `tiles` tiles: of the least number in the table that is not below.
+
+        Above the largest number in the table, that of the largest. The table is the costs called
+        `barrier_latency_NUMBER_tiles`.
+        """
+        table = {
+            int(name.split("_")[2]): name
+            for name in self.costs
+            if name.startswith("barrier_latency_") and name.endswith("_tiles")
+        }
+        enough = [count for count in sorted(table) if count >= tiles] or [max(table, default=0)]
+        return self.price(table.get(enough[0], "barrier_latency"))
 
 
 def names() -> tuple[str, ...]:

@@ -1,0 +1,66 @@
+"""What a step costs each piece, in operations: synaptic operations and neuron updates.
+
+At most: every input spikes. Measured: from the spikes of a run. Stored synapses count, those of weight zero
+included (`stored` in `avnir.cost.synops`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from avnir.errors import DataError
+from avnir.ir.operation import Array
+from avnir.place.axis import units
+from avnir.place.grid import Grid, neurons, synapses
+from avnir.place.memory import Grids
+from avnir.place.network import Layer, Link, Network
+from avnir.trace import Trace
+
+Spikes = Mapping[str, Array]
+"""Spikes of layers and inputs, `[..., C, H, W]`."""
+
+
+def spikes_of(network: Network, inputs: Mapping[str, Array], trace: Trace) -> Spikes:
+    """What every layer and input sends in a run, bool `[T, B, C, H, W]`; DataError where one is missing."""
+    sent = {**{name: np.asarray(array) for name, array in inputs.items()}, **trace.spikes}
+    wanted = [*network.inputs, *network.layers]
+    if missing := [name for name in wanted if name not in sent]:
+        raise DataError(f"the trace has no spikes of {', '.join(missing)}; record it with this program")
+    return {name: (sent[name] != 0).reshape(*sent[name].shape[:2], *network.box(name)) for name in wanted}
+
+
+def means(spikes: Spikes) -> Spikes:
+    """Spikes of each neuron in a step, the mean over time and batch, float64 `[C, H, W]`."""
+    return {name: array.mean(axis=(0, 1)) for name, array in spikes.items()}
+
+
+def operations(link: Link, target: Grid, sent: Array) -> Array:
+    """Synaptic operations of spikes `[..., C, H, W]` in each piece of the target, float64 `[..., c, h, w]`.
+
+    Exact: every sum is below 2^53.
+    """
+    joins = [axis.joined(units(axis.sources), b) for axis, b in zip(link.axes, target.bounds, strict=True)]
+    return contracted(sent, joins)
+
+
+def contracted(values: Array, matrices: list[Array]) -> Array:
+    """`[..., C, H, W]` times one matrix on each of the three axes, float64 `[..., c, h, w]`."""
+    channels, rows, columns = (matrix.astype(np.float64) for matrix in matrices)
+    last = values.astype(np.float64) @ columns
+    middle = np.swapaxes(np.swapaxes(last, -1, -2) @ rows, -1, -2)
+    return np.moveaxis(np.moveaxis(middle, -3, -1) @ channels, -1, -3)
+
+
+def work(network: Network, grids: Grids, mean: Spikes | None) -> Mapping[str, Array]:
+    """Operations of a step in each piece, float64 `[C, H, W]` by layer; with `mean` measured, else most."""
+    return {name: layer_work(network, layer, grids[name], mean) for name, layer in network.layers.items()}
+
+
+def layer_work(network: Network, layer: Layer, grid: Grid, mean: Spikes | None) -> Array:
+    """The same of one layer, cut so."""
+    done = neurons(grid).astype(np.float64)
+    for link in network.into(layer.name):
+        done += synapses(link, grid) if mean is None else operations(link, grid, mean[link.source])
+    return done
