@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/.installed
 DEMO := out/av_digits_loihi2
+# It declares torchvision, which is not needed for it and may bring another build of torch.
+NORSE := norse==1.1.0
 
 .PHONY: demo test test-core check lava clean
 
@@ -33,6 +35,7 @@ $(DONE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,check]"
+	$(BIN)/python -m pip install --quiet --no-deps $(NORSE)
 	touch $(DONE)
 
 clean:

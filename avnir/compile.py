@@ -11,6 +11,7 @@ from avnir.ir.graph import Graph
 from avnir.passes.balance_delays import BalanceDelays
 from avnir.passes.fold_batchnorm import FoldBatchNorm
 from avnir.passes.fold_gain import FoldGain
+from avnir.passes.lower_alpha import LowerAlpha
 from avnir.passes.lower_maxpool import LowerMaxPool
 from avnir.passes.merge_synapses import MergeSynapses
 from avnir.passes.note import Note, Pass
@@ -18,7 +19,7 @@ from avnir.passes.quantise import Quantise
 from avnir.program import Program
 from avnir.target import Target
 
-TO_NIR: tuple[Pass, ...] = (FoldBatchNorm(), LowerMaxPool(), FoldGain())
+TO_NIR: tuple[Pass, ...] = (FoldBatchNorm(), LowerMaxPool(), LowerAlpha(), FoldGain())
 """What turns a traced graph into operations that NIR has. Its result is what `graph.nir` holds."""
 
 

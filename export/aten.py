@@ -1,23 +1,24 @@
 """PyTorch's operations, as torch.export writes them, in terms of the real level.
 
 One function per operation, in the table HANDLERS, with those of `aten_scale` (factors, differences,
-products), `aten_parts` (slices, splits, cat) and `aten_pool`. A handler gets the operation's arguments
-by name and returns what stands for its result, or raises `Refused` with the reason and the remedy.
+products), `aten_parts` (slices, splits, cat), `aten_pool` and `aten_neuron`. A handler gets the operation's
+arguments by name and returns what stands for its result, or raises `Refused` with the reason and the remedy.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from avnir.export import aten_parts, aten_pool, aten_scale
-from avnir.export.aten_arguments import array_of, padding_of, pair, required_array, value_of
+from avnir.export import aten_neuron, aten_parts, aten_pool, aten_scale
+from avnir.export.aten_arguments import WRITTEN_OUT, array_of, padding_of, pair, required_array, value_of
 from avnir.export.aten_rows import in_rows, row
-from avnir.export.builder import Call, Handler, Membrane, Refused, State, Value, Zeros
-from avnir.export.neurons import lif, scales
+from avnir.export.builder import Call, Handler, Membrane, Refused, Value, Zeros
+from avnir.export.neurons import OPERATOR
 from avnir.ir import real
 
 
@@ -97,6 +98,8 @@ def _dropout(call: Call) -> Value:
 
 def _add(call: Call) -> Value:
     a, b = call["self"], call["other"]
+    if call.builder.window and (isinstance(a, Zeros) or isinstance(b, Zeros)):
+        raise Refused(*WRITTEN_OUT)
     if not isinstance(a, Value | Membrane) or not isinstance(b, Value | Membrane):
         raise Refused("adds a constant or a parameter", "Put it into the bias of the layer before")
     a, b = value_of(call, "self"), value_of(call, "other")
@@ -111,22 +114,22 @@ def _add(call: Call) -> Value:
     return call.builder.sum(call.node, a, b)
 
 
-def _stack(call: Call) -> Value:
+def _stack(call: Call) -> Value | Membrane:
     x = _only(call, "stacks several tensors")
     if not call.builder.window or call["dim"] != 0 or x.window:
         raise Refused("stacks along a new axis", "Stack the steps' outputs along axis 0 only")
-    return Value(x.producers, x.shape, window=True)
+    return replace(x, window=True)
 
 
-def _only(call: Call, problem: str) -> Value:
+def _only(call: Call, problem: str) -> Value | Membrane:
     items = call["tensors"]
     if len(items) != 1:
         raise Refused(
             problem,
             "Give each part a Linear (or Conv2d) of its own and add the results: W [a; b] = W_a a + W_b b",
         )
-    if not isinstance(items[0], Value):
-        raise Refused("collects membrane potentials or constants", "Return the spikes only")
+    if not isinstance(items[0], Value | Membrane):
+        raise Refused("collects constants", "Return the spikes only")
     return items[0]
 
 
@@ -144,38 +147,21 @@ def _full(call: Call) -> Zeros:
     return Zeros()
 
 
-def _leaky(call: Call) -> tuple[Value, Membrane]:
-    return _neuron(call), _membrane(call, "mem", "membrane potential")
-
-
-def _synaptic(call: Call) -> tuple[Value, Membrane, Membrane]:
-    current = _membrane(call, "syn", "synaptic current")
-    return _neuron(call), current, _membrane(call, "mem", "membrane potential")
-
-
-def _neuron(call: Call) -> Value:
-    x, path = value_of(call), call["layer"]
-    if x.window:
-        raise Refused("a neuron gets the whole window at once", "Loop over the steps: for x_t in x: lif(x_t)")
-    module = call.builder.modules[path]
-    operation = lif(module, x.shape)
-    for factor in scales(module, x.shape):
-        x = call.emit(real.Scale(factor), x)
-    return call.emit(operation, x, path)
-
-
-def _membrane(call: Call, name: str, words: str) -> Membrane:
-    given = call[name]
-    state = given.index if isinstance(given, State) else None
-    if state is None and given is not None and not (call.builder.window and isinstance(given, Zeros)):
-        raise Refused(
-            f"the neuron's {words} starts anew each step, or comes from elsewhere",
-            f"Hand its own {words} back to it: init_hidden=True, or states that forward takes and returns",
-        )
-    return Membrane(call["layer"], state, words)
-
+SAME = (
+    "aten.alias.default",
+    "aten.clone.default",
+    "aten.contiguous.default",
+    "aten.detach.default",
+    "aten.detach_.default",
+    "aten.lift_fresh_copy.default",
+)
+CONVERSIONS = ("aten.to.dtype", "aten.to.dtype_layout", "aten.type_as.default")
+BLANKS = ("aten.zeros_like.default", "aten.new_zeros.default", "aten.full_like.default")
+NOT_COMPUTING = frozenset({*SAME, *CONVERSIONS, *BLANKS, "_operator.getitem", OPERATOR})
+"""Operations that a neuron's state may go into and still be that state, and the neurons themselves."""
 
 HANDLERS: Mapping[str, Handler] = {
+    **aten_neuron.HANDLERS,
     **aten_parts.HANDLERS,
     **aten_pool.HANDLERS,
     **aten_scale.HANDLERS,
@@ -193,17 +179,12 @@ HANDLERS: Mapping[str, Handler] = {
     "aten.add.Tensor": _add,
     "aten.add_.Tensor": _add,
     "aten.stack.default": _stack,
-    "aten.to.dtype": _to,
-    "aten.to.dtype_layout": _to,
-    "aten.type_as.default": _to,
     "aten.zeros.default": _zeros,
     "aten.zeros_like.default": _zeros,
     "aten.new_zeros.default": _zeros,
     "aten.full.default": _full,
     "aten.full_like.default": _full,
     "_operator.getitem": _item,
-    "avnir.leaky.default": _leaky,
-    "avnir.synaptic.default": _synaptic,
     **dict.fromkeys(
         (
             "aten.flatten.using_ints",
@@ -217,15 +198,6 @@ HANDLERS: Mapping[str, Handler] = {
         ),
         _reshape,
     ),
-    **dict.fromkeys(
-        (
-            "aten.alias.default",
-            "aten.clone.default",
-            "aten.contiguous.default",
-            "aten.detach.default",
-            "aten.detach_.default",
-            "aten.lift_fresh_copy.default",
-        ),
-        _same,
-    ),
+    **dict.fromkeys(SAME, _same),
+    **dict.fromkeys(CONVERSIONS, _to),
 }

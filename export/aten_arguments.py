@@ -6,8 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from avnir.export.builder import Call, Membrane, Parameter, Refused, Value
+from avnir.export.builder import Call, Membrane, Parameter, Refused, Value, Zeros
 from avnir.ir.operation import Array, Shape
+
+WRITTEN_OUT = (
+    "computes with zeros, which a loop over the steps may replace by what the step before gave",
+    "For what comes back a step later use snntorch.RLeaky or RSynaptic, or time='step' and a forward that "
+    "takes it as a state after the inputs and returns it after the outputs",
+)
+"""Why a recurrence written out in a window's loop is not taken, and what is: one step of it is exported."""
 
 
 def value_of(call: Call, name: str = "input") -> Value:
@@ -20,6 +27,8 @@ def value_of(call: Call, name: str = "input") -> Value:
             f"uses a {value.words}",
             "Use the neuron's spikes; on the chip its state stays in the neuron",
         )
+    if isinstance(value, Zeros) and call.builder.window:
+        raise Refused(*WRITTEN_OUT)
     raise Refused(
         "computes with a constant or a parameter",
         "Compute it once, outside forward (for weight norms: remove_parametrizations)",

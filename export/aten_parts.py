@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from avnir.export.aten_arguments import value_of
+from avnir.export.aten_arguments import WRITTEN_OUT, value_of
 from avnir.export.aten_rows import to_rows, to_sequence
-from avnir.export.builder import Call, Handler, Refused, Value
+from avnir.export.builder import Call, Handler, Refused, Value, Zeros
 from avnir.ir import real
 from avnir.ir.operation import Array
 
@@ -178,6 +178,8 @@ def _split(call: Call) -> tuple[Value, ...]:
 
 def _cat(call: Call) -> Value:
     items: Sequence[Any] = call["tensors"]
+    if call.builder.window and any(isinstance(item, Zeros) for item in items):
+        raise Refused(*WRITTEN_OUT)
     if not all(isinstance(item, Value) for item in items):
         raise Refused("joins membrane potentials or constants", "Join and return spikes only")
     first: Value = items[0]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from avnir.export.aten_arguments import required_array, value_of
-from avnir.export.builder import Call, Handler, Parameter, Refused, Value
+from avnir.export.builder import Call, Handler, Parameter, Refused, Value, Zeros
 from avnir.ir import real
 from avnir.ir.operation import Array
 
@@ -21,7 +21,7 @@ _NO_BIAS = "Put it into the bias of the layer before"
 
 
 def _mul(call: Call) -> Value:
-    names = ("self", "other") if isinstance(call["self"], Value) else ("other", "self")
+    names = ("self", "other") if isinstance(call["self"], Value | Zeros) else ("other", "self")
     if isinstance(call[names[1]], Value):
         return _product(call, value_of(call, "self"), value_of(call, "other"))
     x = value_of(call, names[0])

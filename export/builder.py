@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor, fx, nn
 
 from avnir.export.capture import identifier, place_of
+from avnir.export.recurrence import comes_back
 from avnir.ir import real
 from avnir.ir.graph import Node
 from avnir.ir.operation import Array, Operation, Shape
@@ -56,11 +57,17 @@ class State:
 
 @dataclass(frozen=True)
 class Membrane:
-    """A state after the step of the neuron layer at `path`, in words; `state` if the caller keeps it."""
+    """A state after the step of the neuron layer at `path`, in words; `state` if the caller keeps it.
+
+    `node` is the neuron's call and `x` what flows into it.
+    """
 
     path: str
     state: int | None
     words: str
+    node: fx.Node
+    x: Value
+    window: bool = False
 
 
 class Refused(Exception):
@@ -75,7 +82,9 @@ class Refused(Exception):
 class Builder:
     """The nodes made so far; `layers` maps each neuron node to its module's path, `taken`: names in use.
 
-    `rows`: what was reshaped from (C, 1, L) to (C, L), so that it need not be reshaped back.
+    `rows`: what was reshaped from (C, 1, L) to (C, L), so that it need not be reshaped back. By the position
+    of a state that the caller hands in: `held`, those that a neuron took as its own, `own_spikes`, what a
+    recurrent neuron gives back for one, and `delays`, what stands for one that is computed with.
     """
 
     modules: Mapping[str, nn.Module]
@@ -85,6 +94,9 @@ class Builder:
     nodes: dict[str, Node] = field(default_factory=dict)
     layers: dict[str, str] = field(default_factory=dict)
     rows: dict[tuple[str, ...], Value] = field(default_factory=dict)
+    held: set[int] = field(default_factory=set)
+    own_spikes: dict[int, Value] = field(default_factory=dict)
+    delays: dict[int, Value] = field(default_factory=dict)
 
     def emit(
         self, node: fx.Node, op: real.RealOperation, x: Value, layer: str | None = None, label: str = ""
@@ -101,12 +113,32 @@ class Builder:
             self.layers[name] = layer
         return Value((name,), shape, x.window)
 
+    def delay(self, node: fx.Node, shape: Shape, label: str) -> Value:
+        """What comes a step later, of spikes that `close` names when they are made."""
+        name = self.fresh(label)
+        self.nodes[name] = Node(name, real.Delay(shape), (), str(place_of(node)))
+        return Value((name,), shape)
+
+    def close(self, delay: Value, spikes: Value) -> None:
+        """Let the delay get these spikes."""
+        (name,) = delay.producers
+        self.nodes[name] = replace(self.nodes[name], inputs=spikes.producers)
+
     def sum(self, node: fx.Node, a: Value, b: Value) -> Value:
         """Both; the longer sum first, so that c + (a + b) is rounded like (a + b) + c; x + x is 2 x."""
         first, second = sorted((a, b), key=lambda value: -len(value.producers))
         counts = Counter((*first.producers, *second.producers))
         names = [self.multiple(node, Value((name,), a.shape, a.window), n) for name, n in counts.items()]
-        return Value(tuple(names), a.shape, a.window)
+        return self.written(node, Value(tuple(names), a.shape, a.window))
+
+    def written(self, node: fx.Node, x: Value) -> Value:
+        """The sum with no path first that a recurrent neuron would bring back itself (`recurrence`)."""
+        if len(x.producers) < 2 or not comes_back(self.nodes, x.producers[0]):
+            return x
+        first, second, *rest = x.producers
+        if comes_back(self.nodes, second):
+            return self.emit(node, real.Scale(np.array(1, np.float32)), x)
+        return replace(x, producers=(second, first, *rest))
 
     def multiple(self, node: fx.Node, x: Value, count: int) -> str:
         if count > 1 and x.producers != (UNKNOWN,):
@@ -120,7 +152,7 @@ class Builder:
             return x.producers == (UNKNOWN,)
         if node.op.kind in ("Flatten", "MaxPool2d") or _picks(node.op):
             return self.is_binary(Value(node.inputs, ()))
-        return node.op.spiking or getattr(node.op, "message_bits", None) == 0
+        return node.op.spiking or node.op.delayed or getattr(node.op, "message_bits", None) == 0
 
     def fresh(self, text: str) -> str:
         """A name that is not taken: the text itself, or with a number."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import avnir
 from avnir.errors import CheckpointError, DataError, UserError
 from avnir.export import container
-from avnir.export.examples import ExampleInputs, Time
+from avnir.export.examples import ExampleInputs, Outputs, Time
 from avnir.export.record import Store, graph_from, graph_record, unpacked
 from avnir.export.tracing import Traced, traced
 from avnir.files import atomic_path
@@ -57,16 +57,18 @@ def save(
     *,
     labels: ArrayLike | Tensor | None = None,
     states: Sequence[Tensor] | None = None,
+    outputs: Outputs | None = None,
     architecture: Architecture | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
     """Trace and replay `model` (see `trace`), and write it to `path`, whole or not at all.
 
+    `states` and `outputs` are `trace`'s; an output that is not kept is not recorded either.
     `labels`: one class for each of the B samples. `architecture` and `notes` are JSON values; say in the
     notes where the model comes from. The same model and examples give the same bytes.
     Raises what `trace` raises, and UserError where labels, architecture or notes do not fit.
     """
-    made = traced(model, example_inputs, time, states)
+    made = traced(model, example_inputs, time, states, outputs)
     record, arrays = _record(made, model, labels, architecture, notes or {})
     try:
         content = container.to_bytes(record, arrays)

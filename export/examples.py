@@ -19,17 +19,24 @@ Time = Literal["step", "window"]
 
 ExampleInputs = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
+Outputs = str | int | Sequence[str | int]
+"""Outputs of forward, each by its name or its position, from 0."""
+
 MESSAGE_BITS = range(2, 25)
 """Signed integers of these widths travel as graded spikes: 24 bits are Lava's and Loihi 2's message."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Named inputs `[T, B, ...]` in the order of `forward`, and the initial states `[B, ...]` after them."""
+    """Named inputs `[T, B, ...]` in the order of `forward`, and the initial states `[B, ...]` after them.
+
+    `outputs`: the names or positions of those that are kept, None for all.
+    """
 
     inputs: Mapping[str, Tensor]
     states: tuple[Tensor, ...]
     time: Time
+    outputs: tuple[str | int, ...] | None = None
 
     @property
     def steps(self) -> int:
@@ -39,13 +46,28 @@ class Examples:
     def batch(self) -> int:
         return next(iter(self.inputs.values())).shape[1]
 
+    def kept(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Which of the model's outputs are kept, in its order; DataError where it has not what was asked."""
+        if self.outputs is None:
+            return tuple(names)
+        known: dict[str | int, str] = {**dict(enumerate(names)), **{name: name for name in names}}
+        if unknown := [str(wanted) for wanted in self.outputs if wanted not in known]:
+            listed = ", ".join(f"{index} ({name})" for index, name in enumerate(names))
+            raise DataError(f"the model has no output {', '.join(unknown)}; choose among {listed}")
+        wanted = {known[output] for output in self.outputs}
+        return tuple(name for name in names if name in wanted)
+
     def arrays(self) -> dict[str, Array]:
         """The inputs as numpy arrays of their own dtype."""
         return {name: np.asarray(tensor.detach().numpy()) for name, tensor in self.inputs.items()}
 
 
 def examples_for(
-    model: nn.Module, example_inputs: ExampleInputs, time: Time, states: Sequence[Tensor] | None
+    model: nn.Module,
+    example_inputs: ExampleInputs,
+    time: Time,
+    states: Sequence[Tensor] | None,
+    outputs: Outputs | None,
 ) -> Examples:
     """The examples under `forward`'s parameter names; DataError with everything that does not fit."""
     if time not in get_args(Time):
@@ -56,7 +78,15 @@ def examples_for(
     if problems := [*_input_problems(inputs), *_state_problems(states or (), inputs)]:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise DataError(f"the example inputs cannot be used:\n{listed}")
-    return Examples(inputs, tuple(states or ()), time)
+    return Examples(inputs, tuple(states or ()), time, _listed(outputs))
+
+
+def _listed(outputs: Outputs | None) -> tuple[str | int, ...] | None:
+    if outputs is None or isinstance(outputs, str | int):
+        return None if outputs is None else (outputs,)
+    if not outputs:
+        raise DataError("outputs is empty, but a network gives something; name an output, or leave it out")
+    return tuple(outputs)
 
 
 def message_bits(tensor: Tensor) -> int | None:

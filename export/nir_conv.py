@@ -9,6 +9,7 @@ positions; and a dense weight with zeros between the groups.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def square_form(op: Conv2d, shape: Shape) -> Conv2d | None:
 
     There is none where height and width differ by an odd number, unless the stride leaves room.
     """
-    dense = op if op.groups == 1 else op.replace(weight=_dense(op.weight, op.groups), groups=1)
+    dense = op if op.groups == 1 else op.replace(weight=dense_weight(op.weight, op.groups), groups=1)
     height, width = dense.weight.shape[2:]
     if height == width:
         return dense
@@ -40,8 +41,9 @@ def _widened(op: Conv2d, shape: Shape) -> Iterator[Conv2d]:
         zeros[2 + axis] = (before, extra - before)
         padding[axis] += before * op.dilation[axis]
         wide = op.replace(weight=np.pad(op.weight, zeros), padding=(padding[0], padding[1]))
-        if wide.output_shape(shape) == op.output_shape(shape):
-            yield wide
+        with suppress(GraphError):  # of a kernel that is now larger than its input
+            if wide.output_shape(shape) == op.output_shape(shape):
+                yield wide
 
 
 def narrowed(op: Conv2d, kernel: Pair, padding: Pair, groups: int) -> Conv2d:
@@ -63,7 +65,7 @@ def _inside(size: int, kernel: int, moved: int, dilation: int) -> slice:
     return slice(before, before + kernel)
 
 
-def _dense(weight: Array, groups: int) -> Array:
+def dense_weight(weight: Array, groups: int) -> Array:
     """`[C_out, C_in/groups, ...]` as `[C_out, C_in, ...]` with zeros where groups do not meet."""
     rows, columns, *kernel = weight.shape
     blocks = np.zeros((groups, rows // groups, groups, columns, *kernel), weight.dtype)
@@ -73,7 +75,7 @@ def _dense(weight: Array, groups: int) -> Array:
 
 
 def _grouped(dense: Array, groups: int) -> Array:
-    """What `_dense` was made from."""
+    """What `dense_weight` was made from."""
     rows, columns, *kernel = dense.shape
     blocks = dense.reshape(groups, rows // groups, groups, columns // groups, *kernel)
     each = np.arange(groups)

@@ -8,8 +8,8 @@ import numpy as np
 
 from avnir.errors import InterchangeError
 from avnir.export.nir_conv import narrowed
-from avnir.export.nir_schema import NirNode
-from avnir.export.nir_write import merged_shape
+from avnir.export.nir_encode import merged_shape
+from avnir.export.nir_schema import MAX_DELAY, NirNode
 from avnir.ir import real
 from avnir.ir.geometry import Pair
 from avnir.ir.operation import Array, Shape
@@ -17,7 +17,8 @@ from avnir.passes.fold_gain import canonical
 
 AGREE = 1e-12
 """How far 1 - beta may be from dt/tau, relative, to be the same leak: a few roundings of float64."""
-NEURONS = ("LIF", "IF", "CubaLIF")
+NEURONS = ("LIF", "IF", "CubaLIF", "LI", "I", "CubaLI")
+"""The types that keep a state."""
 
 
 def stale(what: str) -> str:
@@ -29,7 +30,7 @@ def stale(what: str) -> str:
 
 
 def neuron_problems(nir: NirNode, dt: float) -> Iterator[str]:
-    """What no LIF, IF or CubaLIF of ours can do; the parameters are finite."""
+    """What no neuron of ours can do; the parameters are finite."""
     fields = {name: nir.array(name).astype(np.float64) for name in nir.fields}
     shapes = {name: value.shape for name, value in fields.items()}
     if len(set(shapes.values())) > 1:
@@ -43,7 +44,7 @@ def neuron_problems(nir: NirNode, dt: float) -> Iterator[str]:
     for name in low.keys() & {"r", "w_in"}:
         if low[name] <= 0:
             yield f"{name} goes down to {low[name]}, but must be positive"
-    if low["v_threshold"] < 0:
+    if low.get("v_threshold", 0) < 0:
         yield f"v_threshold goes down to {low['v_threshold']}, but must not be negative"
     for name in ("v_leak", "v_reset"):
         if np.any(fields.get(name, 0) != 0):
@@ -89,6 +90,7 @@ def _output(nir: NirNode, shape: Shape, dt: float) -> real.Output:
 
 
 def _flatten(nir: NirNode, shape: Shape, dt: float) -> real.Flatten:
+    """`shape` is that of its input in the file."""
     if "input_type" in nir.fields:
         _require_shape("input_type", _whole(nir.array("input_type")), shape)
     axes = len(shape)
@@ -97,7 +99,9 @@ def _flatten(nir: NirNode, shape: Shape, dt: float) -> real.Flatten:
     )
     if not 0 <= start <= end < axes:
         raise InterchangeError(f"it merges the axes {start} to {end}, but its input is {shape}")
-    return real.Flatten(merged_shape(shape, start, end))
+    return real.Flatten(
+        merged_shape(shape, start, end) if nir.record.shape is None else tuple(nir.record.shape)
+    )
 
 
 def _linear(nir: NirNode, shape: Shape, dt: float) -> real.Linear:
@@ -159,15 +163,51 @@ def _threshold(nir: NirNode, shape: Shape, dt: float) -> real.Threshold:
     return real.Threshold(canonical(_parameter(nir, "threshold", shape), shape))
 
 
+def _delay(nir: NirNode, shape: Shape, dt: float) -> real.Delay:
+    delays = nir.array("delay").astype(np.float64)
+    shortest, longest = float(delays.min()), float(delays.max())
+    if shortest != longest:
+        raise InterchangeError(f"delay is {shortest} to {longest} s; use one Delay for each of them")
+    steps = float(np.rint(longest / dt))
+    if not 1 <= steps <= MAX_DELAY or abs(longest / dt - steps) > AGREE * steps:
+        limit = f"1 to {MAX_DELAY} whole time steps of {dt} s"
+        raise InterchangeError(f"delay is {longest} s, but must be {limit}; change it, or remove the node")
+    return real.Delay(delays.shape, int(steps))
+
+
 def _lif(nir: NirNode, shape: Shape, dt: float) -> real.Lif:
-    tau = _parameter(nir, "tau", shape).astype(np.float64)
-    beta = _leak("beta", nir.record.beta, tau, dt)
-    r = _parameter(nir, "r", shape).astype(np.float64)
-    gain = np.where((r == 1) & (beta < 1), 1 - beta, r * (dt / tau))
-    return _neuron(nir, shape, canonical(beta, shape), gain)
+    return _spiking(nir, shape, _leaking(nir, shape, dt))
+
+
+def _if(nir: NirNode, shape: Shape, dt: float) -> real.Lif:
+    return _spiking(nir, shape, _integrating(nir, shape, dt))
 
 
 def _cuba(nir: NirNode, shape: Shape, dt: float) -> real.Lif:
+    return _spiking(nir, shape, _of_current(nir, shape, dt))
+
+
+def _spiking(nir: NirNode, shape: Shape, op: real.Li) -> real.Lif:
+    threshold = canonical(_parameter(nir, "v_threshold", shape), shape)
+    return real.Lif(op.beta, threshold, op.gain, nir.record.reset, None, op.alpha)
+
+
+def _leaking(nir: NirNode, shape: Shape, dt: float) -> real.Li:
+    tau = _parameter(nir, "tau", shape).astype(np.float64)
+    beta = _leak("beta", nir.record.beta, tau, dt)
+    r = _parameter(nir, "r", shape).astype(np.float64)
+    gain = np.where(r == tau / dt, 1.0, r * (dt / tau))
+    gain = np.where((r == 1) & (beta < 1), 1 - beta, gain)
+    return real.Li(canonical(beta, shape), canonical(gain, shape))
+
+
+def _integrating(nir: NirNode, shape: Shape, dt: float) -> real.Li:
+    with np.errstate(over="ignore"):
+        gain = _parameter(nir, "r", shape).astype(np.float64) * dt
+    return real.Li(np.array(1.0), canonical(gain, shape))
+
+
+def _of_current(nir: NirNode, shape: Shape, dt: float) -> real.Li:
     ones = np.ones(shape)
     tau_syn, tau_mem, r, w_in = (
         _parameter(nir, name, shape).astype(np.float64) if name in nir.fields else ones
@@ -177,7 +217,7 @@ def _cuba(nir: NirNode, shape: Shape, dt: float) -> real.Lif:
     beta = _leak("beta", nir.record.beta, tau_mem, dt)
     unit = (r == tau_mem / dt) & (w_in == tau_syn / dt)
     gain = np.where(unit, 1.0, r * (dt / tau_mem) * (w_in * (dt / tau_syn)))
-    return _neuron(nir, shape, canonical(beta, shape), gain).replace(alpha=canonical(alpha, shape))
+    return real.Li(canonical(beta, shape), canonical(gain, shape), canonical(alpha, shape))
 
 
 def _leak(name: str, said: float | list[float] | None, tau: Array, dt: float) -> Array:
@@ -193,17 +233,6 @@ def _leak(name: str, said: float | list[float] | None, tau: Array, dt: float) ->
     return leak
 
 
-def _if(nir: NirNode, shape: Shape, dt: float) -> real.Lif:
-    with np.errstate(over="ignore"):
-        gain = _parameter(nir, "r", shape).astype(np.float64) * dt
-    return _neuron(nir, shape, np.array(1.0), gain)
-
-
-def _neuron(nir: NirNode, shape: Shape, beta: Array, gain: Array) -> real.Lif:
-    threshold = canonical(_parameter(nir, "v_threshold", shape), shape)
-    return real.Lif(beta, threshold, canonical(gain, shape), nir.record.reset)
-
-
 DECODERS: Mapping[str, Callable[[NirNode, Shape, float], real.RealOperation]] = {
     "Input": _input,
     "Output": _output,
@@ -215,6 +244,10 @@ DECODERS: Mapping[str, Callable[[NirNode, Shape, float], real.RealOperation]] = 
     "SumPool2d": _sum_pool,
     "Scale": _scale,
     "Threshold": _threshold,
+    "Delay": _delay,
+    "LI": _leaking,
+    "I": _integrating,
+    "CubaLI": _of_current,
     "LIF": _lif,
     "IF": _if,
     "CubaLIF": _cuba,

@@ -85,20 +85,38 @@ def _write_text(group: Any, name: str, text: str) -> None:
     group.create_dataset(name, data=text, dtype=h5py.string_dtype())
 
 
-def read_file(path: Path, max_bytes: int = MAX_BYTES) -> NirFile:
-    """What the file says, numbers of plain types; InterchangeError where it is unsafe or damaged."""
+def read_file(path: Path, max_bytes: int = MAX_BYTES, program: bool = False) -> NirFile:
+    """What the file says, numbers of plain types; InterchangeError where it is unsafe or damaged.
+
+    `program` says which of avnir's two kinds of files is wanted, a quantised program or a real network.
+    """
     try:
         if path.stat().st_size > max_bytes:
             raise InterchangeError(f"it has more than {max_bytes} bytes")
         with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
             check_heaps(data)
             with h5py.File(path, "r") as file:
-                return _content(checked_tree(file, data, max_bytes))
+                return _of_kind(_content(checked_tree(file, data, max_bytes)), program)
     except InterchangeError as error:
         raise InterchangeError(f"{path}: {error}") from error
     except BROKEN as error:
         reason = f"{type(error).__name__}: {error}"
         raise InterchangeError(f"{path} cannot be read as a NIR file ({reason}); write it again") from error
+
+
+def _of_kind(content: NirFile, program: bool) -> NirFile:
+    """The content itself, if it is of the kind that was asked for."""
+    found = content.record is not None and content.record.program is not None
+    if found and not program:
+        raise InterchangeError(
+            "it holds a quantised program, not a real network; `avnir run` runs it, and the network that it "
+            "was made from is the graph.nir that was exported with it"
+        )
+    if program and not found:
+        raise InterchangeError(
+            "it holds a real network, not a quantised program; `avnir export` makes a program.nir of it"
+        )
+    return content
 
 
 def _content(tree: Tree) -> NirFile:

@@ -8,13 +8,20 @@ The neurons are NIR's, stepped by forward Euler (Pedersen et al., Nature Communi
                                               ->  alpha = 1 - dt/tau_syn, beta = 1 - dt/tau_mem,
                                                   gain = r dt/tau_mem * w_in dt/tau_syn
 
-with v_leak = 0, v_reset = 0. Where r = 1 the gain of a LIF is 1 - beta, its canonical form. A file without
-avnir's metadata has hard resets, binary inputs, and no time step: the caller says it. A file with them
-is read back bit for bit, and refused if it was changed since.
+with v_leak = 0, v_reset = 0; LI, I and CubaLI are the same without a threshold. Where r = 1 the gain of a
+LIF is 1 - beta, its canonical form; where r = tau/dt it is 1. A Delay is a whole number of time steps.
+
+A file without avnir's metadata has hard resets, binary inputs, and no time step: the caller says it. What
+is no letter or digit in its names becomes an underscore. Its loops without a Delay are late by one step
+(`avnir.export.nir_loops`), and its Conv1d become the nodes that avnir's tracer makes of one
+(`avnir.export.nir_rows`). A file with metadata is read back bit for bit, and refused if it was changed
+since: what was read is encoded again, and gives the same file.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -22,27 +29,23 @@ from pathlib import Path
 import numpy as np
 
 from avnir.errors import GraphError, InterchangeError
-from avnir.export.nir_decode import DECODERS, NEURONS, neuron_problems, stale
+from avnir.export.nir_build import Built
+from avnir.export.nir_decode import NEURONS, neuron_problems, stale
+from avnir.export.nir_encode import Refused
 from avnir.export.nir_hdf5 import read_file
+from avnir.export.nir_loops import with_delays
 from avnir.export.nir_schema import FIELDS, NirFile, NirNode
-from avnir.export.nir_write import Refused, encode
+from avnir.export.nir_write import nir_content
 from avnir.ir.graph import NAME, Graph, Node, in_order, verified
-from avnir.ir.operation import Shape, same_array
+from avnir.ir.operation import same_array
 from avnir.ir.text import graph_digest
+from avnir.passes.fold_gain import free_name
+from avnir.passes.spell_resets import Spelled, restored
 
 REASONS: Mapping[str, str] = {
     "NIRGraph": "graphs inside graphs are not read; write the file flat",
-    "Delay": "delays are not read; remove it",
-    "LI": "a neuron without spikes is not read; end the network before it",
-    "I": "a neuron without spikes is not read; end the network before it",
-    "CubaLI": "a neuron without spikes is not read; end the network before it",
-    "Conv1d": "is not read; write it as a Conv2d of height 1",
 }
 """Why a type of NIR is not taken, and what to use instead."""
-
-
-REFORMED = ("Conv2d", "Scale")
-"""Types that hold an operation in another form, if their metadata says so."""
 WHOLE = frozenset(
     {
         "shape",
@@ -87,15 +90,20 @@ def _time_step(content: NirFile, asked: float | None) -> float:
 
 
 def _graph(content: NirFile, dt: float) -> Graph:
-    feeders = _feeders(content)
-    nodes = {node.name: node for node in _nodes(content, feeders, dt)}
-    if content.record is None:
-        return verified(Graph("real", in_order(nodes.values()), dt))
-    if sorted(content.record.order) != sorted(nodes):
+    _check_edges(content)
+    whole = with_delays(content if content.record else _named(content), NEURONS, dt)
+    nodes = _nodes(whole, _feeders(whole), dt)
+    record = content.record
+    if record is None:
+        return verified(Graph("real", in_order(nodes), dt))
+    groups = {name: Spelled(group.reset, tuple(group.nodes)) for name, group in record.resets.items()}
+    there = {node.name: node for node in restored(nodes, groups)}
+    if sorted(record.order) != sorted(there):
         raise InterchangeError(stale("the order of nodes"))
-    graph = verified(Graph("real", tuple(nodes[name] for name in content.record.order), dt))
-    if graph_digest(graph) != content.record.digest:
+    graph = verified(Graph("real", tuple(there[name] for name in record.order), dt))
+    if graph_digest(graph) != record.digest:
         raise InterchangeError(stale("the digest"))
+    _check_form(content, nir_content(graph, record.form, record.metadata)[0])
     return graph
 
 
@@ -105,73 +113,79 @@ def _refuse(problems: list[str]) -> None:
         raise InterchangeError(f"it is not a network that avnir reads exactly:\n{listed}")
 
 
+def _check_edges(content: NirFile) -> None:
+    _refuse(
+        [
+            f"an edge runs from {before!r} to {after!r}, but there is no such node"
+            for before, after in content.edges
+            if before not in content.nodes or after not in content.nodes
+        ]
+    )
+
+
+def _named(content: NirFile) -> NirFile:
+    """A foreign file with names of letters, digits and underscores: `1.lif` is `_1_lif`."""
+    names = {name: name for name in content.nodes if NAME.match(name)}
+    taken = set(names)
+    for name in [name for name in content.nodes if name not in names]:
+        names[name] = free_name(re.sub(r"^(?![A-Za-z_])|[^A-Za-z0-9_]", "_", name), taken)
+        taken.add(names[name])
+    return dataclasses.replace(
+        content,
+        nodes={names[name]: nir for name, nir in content.nodes.items()},
+        edges=tuple((names[before], names[after]) for before, after in content.edges),
+    )
+
+
 def _feeders(content: NirFile) -> dict[str, list[str]]:
-    """What feeds each node, in the order of the file's edges; both in an order that feeds forward."""
+    """What feeds each node, in the order of the file's edges; a Delay may come before what feeds it."""
     feeders: dict[str, list[str]] = {name: [] for name in content.nodes}
-    problems = [
-        f"an edge runs from {before!r} to {after!r}, but there is no such node"
-        for before, after in content.edges
-        if before not in feeders or after not in feeders
-    ]
-    _refuse(problems)
     for before, after in content.edges:
         feeders[after].append(before)
+    awaited = {name: [] if content.nodes[name].kind == "Delay" else feeders[name] for name in feeders}
     try:
-        return {name: feeders[name] for name in TopologicalSorter(feeders).static_order()}
+        return {name: feeders[name] for name in TopologicalSorter(awaited).static_order()}
     except CycleError as error:
         loop = error.args[1]
         stateful = any(content.nodes[name].kind in NEURONS for name in loop)
-        why = "recurrent connections are not read" if stateful else "a loop without a state has no meaning"
+        why = stale("the list of loops") if stateful else "a loop without a state has no meaning"
         raise InterchangeError(f"the nodes {' -> '.join(loop)} form a loop; {why}") from error
 
 
 def _nodes(content: NirFile, feeders: Mapping[str, list[str]], dt: float) -> list[Node]:
-    """Every node as an operation, after all findings about all of them."""
+    """Every node as operations, after all findings about all of them."""
     static = {name: list(_static_problems(name, nir, dt)) for name, nir in content.nodes.items()}
     problems = [f"{name}: {problem}" for name, found in static.items() for problem in found]
     if content.record is None:
         marked = [name for name, nir in content.nodes.items() if nir.record.model_fields_set]
         problems += [f"{name}: {stale('a node, but not the graph,')}" for name in marked]
-    shapes: dict[str, Shape] = {}
-    nodes: list[Node] = []
+    made = Built(dt, frozenset(content.record.rows) if content.record else None, set(content.nodes))
     for name, inputs in feeders.items():
-        if static[name] or not all(feeder in shapes for feeder in inputs):
+        nir = content.nodes[name]
+        if static[name] or not (nir.kind == "Delay" or all(feeder in made.shapes for feeder in inputs)):
             continue
         try:
-            node = _node(name, content.nodes[name], inputs, shapes, dt)
-            shapes[name] = node.op.output_shape(_fed_shape(inputs, shapes))
-            nodes.append(node)
+            made.add(name, nir, inputs)
         except (InterchangeError, GraphError, Refused) as error:
             problems.append(f"{name}: {error}")
     _refuse(problems)
-    return nodes
+    return made.whole()
 
 
-def _fed_shape(inputs: list[str], shapes: Mapping[str, Shape]) -> Shape:
-    found = {shapes[feeder] for feeder in inputs}
-    if len(found) > 1:
-        parts = ", ".join(f"{feeder} {shapes[feeder]}" for feeder in inputs)
-        raise InterchangeError(f"what feeds it is added and needs one shape, but is {parts}")
-    return found.pop() if found else ()
-
-
-def _node(name: str, nir: NirNode, inputs: list[str], shapes: Mapping[str, Shape], dt: float) -> Node:
-    if bool(inputs) == (nir.kind == "Input"):
-        raise InterchangeError(f"{nir.kind} has {len(inputs)} inputs")
-    shape = _fed_shape(inputs, shapes)
-    op = DECODERS[nir.kind](nir, shape, dt)
-    node = Node(name, op, tuple(inputs), nir.record.source)
-    if nir.kind in REFORMED and nir.record.model_fields_set - {"source"}:
-        _check_form(nir, encode(node, shape, dt))
-    return node
-
-
-def _check_form(nir: NirNode, again: NirNode) -> None:
-    """Where the metadata says that a node had another form: that form gives exactly these fields."""
-    for field in nir.fields:
-        there, value = nir.array(field), again.array(field)
-        if not (np.array_equal(there, value) if field in WHOLE else same_array(there, value)):
-            raise InterchangeError(stale(f"the form of {field!r}"))
+def _check_form(content: NirFile, again: NirFile) -> None:
+    """What was read gives exactly this file when it is written: nothing in it says something else."""
+    if again.nodes.keys() != content.nodes.keys() or set(again.edges) != set(content.edges):
+        raise InterchangeError(stale("the form of the graph"))
+    for name, nir in content.nodes.items():
+        wanted = again.nodes[name]
+        if nir.kind != wanted.kind:
+            raise InterchangeError(f"{name}: {stale(f'the type {nir.kind}')}")
+        for field in nir.fields.keys() & wanted.fields.keys():
+            there, value = nir.array(field), wanted.array(field)
+            if not (np.array_equal(there, value) if field in WHOLE else same_array(there, value)):
+                raise InterchangeError(f"{name}: {stale(f'the form of {field!r}')}")
+    if content.record and again.record and content.record.model_dump() != again.record.model_dump():
+        raise InterchangeError(stale("the form of the graph"))
 
 
 def _static_problems(name: str, nir: NirNode, dt: float) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 ONNX has no neurons and no time, so the caller keeps the states: a layer `lif` takes its membrane
 potential as the input `lif_v`, zeros `[B, *shape]` before the first step, and gives the next one as
-`lif_v_next`. Everything is float32, as in PyTorch; parameters are rounded to it. Operator set 17
+`lif_v_next`. A delay `late` of n steps is n states, `late_1`, which it gives in this step, to `late_n`.
+Everything is float32, as in PyTorch; parameters are rounded to it. Operator set 17
 (ONNX 1.12), which every runtime of the last years reads.
 """
 
@@ -45,7 +46,10 @@ def onnx_bytes(graph: Graph) -> bytes:
     """The model that `write_onnx` writes, checked by ONNX's own checker."""
     step = _Step(graph)
     findings: list[Finding] = []
-    for node in graph:
+    delays = graph.select(lambda op: op.delayed)
+    for node in delays:
+        step.recall(node)
+    for node in (*graph.select(lambda op: not op.delayed), *delays):
         try:
             step.add(node)
         except UnsupportedError as error:
@@ -81,6 +85,11 @@ class _Step:
         emit(node.op, self, node.name, self.summed(node), shape)
         if node.op.spiking or node.op.kind == "Output":
             self.outputs.append(_value(node.name, shape))
+
+    def recall(self, node: Node) -> None:
+        """What a delay gives in this step, before what feeds it is computed."""
+        states = [self.state(name, self.graph.shapes[node.name]) for name in _kept(node.op, node.name)]
+        self.apply("Identity", [states[0]], node.name)
 
     def summed(self, node: Node) -> str:
         total = node.inputs[0]
@@ -199,6 +208,8 @@ def _(op: real.Lif, step: _Step, name: str, x: str, shape: Shape) -> None:
     kept = before = step.state(f"{name}_v", shape)
     above = step.above(before, threshold, f"{name}/above")
     current = _current(op, step, name, x, shape)
+    if op.bias is not None:
+        current = step.apply("Add", [current, step.constant(f"{name}/bias", op.bias)], f"{name}/biased")
     if op.reset == "zero_delayed":
         kept = step.apply("Sub", [before, step.apply("Mul", [above, before], f"{name}/lost")], f"{name}/kept")
     decayed = step.apply("Mul", [step.constant(f"{name}/beta", op.beta), kept], f"{name}/decayed")
@@ -216,7 +227,54 @@ def _(op: real.Lif, step: _Step, name: str, x: str, shape: Shape) -> None:
     step.apply("Identity", [v], f"{name}_v_next")
 
 
-def _current(op: real.Lif, step: _Step, name: str, x: str, shape: Shape) -> str:
+@emit.register
+def _(op: real.Delay, step: _Step, name: str, x: str, shape: Shape) -> None:
+    """What it gives was there before this step (`_Step.recall`); here its states move on by one."""
+    kept = _kept(op, name)
+    for state, later in zip(kept, (*kept[1:], x), strict=True):
+        step.apply("Identity", [later], f"{state}_next")
+
+
+def _kept(op: Any, name: str) -> list[str]:
+    """The names of a delay's states, that of the oldest first."""
+    return [f"{name}_{index}" for index in range(1, op.steps + 1)]
+
+
+@emit.register
+def _(op: real.Li, step: _Step, name: str, x: str, shape: Shape) -> None:
+    before = step.state(f"{name}_v", shape)
+    current = _current(op, step, name, x, shape)
+    decayed = step.apply("Mul", [step.constant(f"{name}/beta", op.beta), before], f"{name}/decayed")
+    step.apply("Identity", [step.apply("Add", [decayed, current], name)], f"{name}_v_next")
+
+
+@emit.register
+def _(op: real.Alpha, step: _Step, name: str, x: str, shape: Shape) -> None:
+    """The neuron of `avnir.ir.real`, term by term in the order in which snnTorch computes."""
+    threshold = step.constant(f"{name}/threshold", op.threshold)
+    e, h, v = (step.state(f"{name}_{part}", shape) for part in "ehv")
+    above, old = step.above(v, threshold, f"{name}/above"), h
+    e = step.apply("Add", [_decayed(step, f"{name}/e", op.alpha, e), x], f"{name}/excited")
+    h = step.apply("Sub", [_decayed(step, f"{name}/h", op.beta, h), x], f"{name}/inhibited")
+    both = step.apply("Add", [e, h], f"{name}/both")
+    v = step.apply("Mul", [step.constant(f"{name}/tau", op.tau), both], f"{name}/driven")
+    if op.reset == "subtract":
+        e, h = _less(step, e, above, threshold, f"{name}/e_left"), _less(step, h, above, h, f"{name}/h_left")
+        v = step.apply("Add", [v, step.apply("Mul", [above, old], f"{name}/back")], f"{name}/v_left")
+    elif op.reset == "zero":
+        e, h, v = (
+            _less(step, a, above, a, f"{name}/{part}_left") for a, part in ((e, "e"), (h, "h"), (v, "v"))
+        )
+    step.above(v, threshold, name)
+    for state, part in ((e, "e"), (h, "h"), (v, "v")):
+        step.apply("Identity", [state], f"{name}_{part}_next")
+
+
+def _decayed(step: _Step, name: str, decay: Array, before: str) -> str:
+    return step.apply("Mul", [step.constant(f"{name}/decay", decay), before], f"{name}/decayed")
+
+
+def _current(op: real.Lif | real.Li, step: _Step, name: str, x: str, shape: Shape) -> str:
     """What flows into the membrane: the gained input, through the synaptic current where there is one."""
     if np.any(op.gain != 1):
         x = step.apply("Mul", [x, step.constant(f"{name}/gain", op.gain)], f"{name}/gained")
@@ -224,8 +282,6 @@ def _current(op: real.Lif, step: _Step, name: str, x: str, shape: Shape) -> str:
         alpha, before = step.constant(f"{name}/alpha", op.alpha), step.state(f"{name}_i", shape)
         decayed = step.apply("Mul", [alpha, before], f"{name}/remaining")
         x = step.apply("Add", [decayed, x], f"{name}_i_next")
-    if op.bias is not None:
-        x = step.apply("Add", [x, step.constant(f"{name}/bias", op.bias)], f"{name}/biased")
     return x
 
 

@@ -18,6 +18,7 @@ OPERATIONS: Mapping[str, type[real.RealOperation]] = {
     for op in (
         real.Input,
         real.Output,
+        real.Delay,
         real.Flatten,
         real.Linear,
         real.Conv2d,
@@ -28,6 +29,8 @@ OPERATIONS: Mapping[str, type[real.RealOperation]] = {
         real.Scale,
         real.Threshold,
         real.Lif,
+        real.Li,
+        real.Alpha,
     )
 }
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from avnir.errors import ReplayError, UserError
+from avnir.errors import DataError, ReplayError, UserError
 from avnir.export.capture import output_names
 from avnir.export.examples import Examples
 from avnir.export.isolation import forget, isolated
@@ -42,7 +42,7 @@ class TieError(ReplayError):
 
 @dataclass(frozen=True)
 class Recording:
-    """What the model did: outputs `[T, B, ...]` by name, and each Leaky's spikes, one `[B, ...]` a call."""
+    """What the model did: outputs `[T, B, ...]` by name, and each neuron's spikes, one `[B, ...]` a call."""
 
     outputs: Mapping[str, Array]
     spikes: Mapping[str, list[Tensor]]
@@ -74,6 +74,8 @@ def record(model: nn.Module, examples: Examples) -> Recording:
         ]
         try:
             outputs = _window(model, examples) if examples.time == "window" else _steps(model, examples)
+        except DataError:
+            raise
         except Exception as error:  # whatever the user's forward raises
             raise UserError(
                 f"the model fails on the example inputs ({type(error).__name__}: {error}); "
@@ -101,7 +103,7 @@ def _recorder(calls: list[Tensor]) -> Callable[[nn.Module, Any, Any], None]:
 
 
 def _window(model: nn.Module, examples: Examples) -> dict[str, Array]:
-    return _named(model(*(tensor.clone() for tensor in examples.inputs.values())), 0)
+    return _named(model(*(tensor.clone() for tensor in examples.inputs.values())), examples)
 
 
 def _steps(model: nn.Module, examples: Examples) -> dict[str, Array]:
@@ -109,18 +111,17 @@ def _steps(model: nn.Module, examples: Examples) -> dict[str, Array]:
     history: list[dict[str, Array]] = []
     for t in range(examples.steps):
         result = model(*(tensor[t].clone() for tensor in examples.inputs.values()), *states)
-        history.append(_named(result, len(states)))
+        history.append(_named(result, examples))
         if states:
             states = pytree.tree_leaves(result)[-len(states) :]
     return {name: np.stack([step[name] for step in history]) for name in history[0]}
 
 
-def _named(result: Any, states: int) -> dict[str, Array]:
-    leaves = pytree.tree_leaves(result)
-    names = output_names(result, states)
-    return {
-        n: leaf.detach().clone().numpy() for n, leaf in zip(names, leaves, strict=False) if _is_tensor(leaf)
-    }
+def _named(result: Any, examples: Examples) -> dict[str, Array]:
+    names = output_names(result, len(examples.states))
+    leaves = dict(zip(names, pytree.tree_leaves(result), strict=False))
+    kept = {name: leaves[name] for name in examples.kept(names)}
+    return {name: leaf.detach().clone().numpy() for name, leaf in kept.items() if _is_tensor(leaf)}
 
 
 def _is_tensor(leaf: Any) -> bool:

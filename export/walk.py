@@ -12,7 +12,8 @@ from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind, OutputKind
 
 from avnir.errors import Finding, GraphError, UnsupportedError
-from avnir.export.aten import HANDLERS
+from avnir.export.aten import HANDLERS, NOT_COMPUTING
+from avnir.export.aten_neuron import potential
 from avnir.export.builder import (
     UNKNOWN,
     Builder,
@@ -27,14 +28,14 @@ from avnir.export.builder import (
 )
 from avnir.export.capture import TITLE, Capture, identifier, place_of
 from avnir.export.examples import Examples, message_bits
-from avnir.export.neurons import is_neuron, kind_of, neuron_problems
+from avnir.export.memory import GETITEM, Memory, target_of
+from avnir.export.neuron_checks import neuron_problems
+from avnir.export.neurons import OPERATOR, is_neuron, kind_of
 from avnir.export.remedies import refuse
 from avnir.ir import real
 from avnir.ir.graph import Graph, Node, in_order, verified
 from avnir.ir.operation import Shape
 
-NEURONS = ("avnir.leaky.default", "avnir.synaptic.default")
-_GETITEM = "_operator.getitem"
 _INERT = ("aten._assert_tensor_metadata.default",)
 """Checks that torch.export leaves behind: they compute nothing."""
 
@@ -108,7 +109,7 @@ class Walk:
 
     def call(self, node: fx.Node) -> Any:
         """What stands for the operation's result; where it is refused, a finding and a stand-in."""
-        if target_of(node) != _GETITEM and place_of(node).path in self.refused_neurons:
+        if target_of(node) != GETITEM and place_of(node).path in self.refused_neurons:
             return self.stand_in(node)
         call = Call(self.builder, node, self.arguments(node))
         if any(isinstance(operand, Unknown) for operand in call.operands()):
@@ -127,20 +128,34 @@ class Walk:
 
     def arguments(self, node: fx.Node) -> dict[str, Any]:
         """The operation's arguments by the names of its schema; a Python operator's are a, b, ..."""
-        args: list[Any] = fx.node.map_arg(list(node.args), self.values.__getitem__)
-        kwargs: dict[str, Any] = fx.node.map_arg(dict(node.kwargs), self.values.__getitem__)
+        found = self.values.__getitem__ if target_of(node) in NOT_COMPUTING else self.operand
+        args: list[Any] = fx.node.map_arg(list(node.args), found)
+        kwargs: dict[str, Any] = fx.node.map_arg(dict(node.kwargs), found)
         if not isinstance(node.target, torch._ops.OpOverload):
             return dict(zip("abcdefgh", args, strict=False))
         schema = node.target._schema.arguments
-        found = {a.name: a.default_value for a in schema if a.has_default_value()}
-        return found | {a.name: value for a, value in zip(schema, args, strict=False)} | kwargs
+        defaults = {a.name: a.default_value for a in schema if a.has_default_value()}
+        return defaults | {a.name: value for a, value in zip(schema, args, strict=False)} | kwargs
+
+    def operand(self, node: fx.Node) -> Any:
+        """What stands for a tensor that is computed with: a state becomes what is returned for it."""
+        value = self.values[node]
+        if not isinstance(value, State):
+            return value
+        state, delays = self.examples.states[value.index], self.builder.delays
+        if not state.numel():
+            self.find(f"state {value.index} is computed with, but has no shape", "Give zeros [B, ...] for it")
+            return Unknown()
+        if value.index not in delays:
+            delays[value.index] = self.builder.delay(node, tuple(state.shape[1:]), node.name)
+        return delays[value.index]
 
     def stand_in(self, node: fx.Node) -> Any:
         """A refused result, so that what follows is checked too."""
-        if target_of(node) in NEURONS:
+        if target_of(node) == OPERATOR:
             spikes, *states = node.meta["val"]
-            path = str(node.args[-1])
-            return self.unknown(spikes.shape), *(Membrane(path, None, "state") for _ in states)
+            state = Membrane(str(node.args[-1]), None, "state", node, Value((UNKNOWN,), ()))
+            return self.unknown(spikes.shape), *(state for _ in states)
         value = node.meta.get("val")
         return self.unknown(value.shape) if isinstance(value, Tensor) else Unknown()
 
@@ -164,13 +179,28 @@ class Walk:
             self.find(f"it returns {len(leaves)} tensors", "Return the spikes, then each of the states given")
             return
         for index, leaf in enumerate(leaves[len(names) :]):
-            if not (isinstance(leaf, Membrane) and leaf.state == index) and not self.findings:
-                self.find(
-                    f"state {index} is not handed back by the neuron that took it",
-                    "Return the states in their order",
-                )
+            self.state(index, leaf)
+        kept = self.examples.kept(names)
         for name, leaf in zip(names, leaves, strict=False):
-            self.output(name, leaf)
+            if name in kept:
+                self.output(name, leaf)
+
+    def state(self, index: int, leaf: Any) -> None:
+        """What is returned for a state: the neuron's own, or spikes that come back in the next step."""
+        delay, own = self.builder.delays.get(index), self.builder.own_spikes.get(index)
+        if delay is not None and isinstance(leaf, Value) and self.builder.is_binary(leaf):
+            self.builder.close(delay, leaf)
+        elif delay is not None and not self.findings:
+            self.find(
+                f"state {index} is computed with, but what is returned for it is no spikes of one layer",
+                "Return the spikes that the next step is to get in its place",
+            )
+        taken = leaf == own if own else isinstance(leaf, Membrane) and leaf.state == index
+        if not taken and (index in self.builder.held or delay is None) and not self.findings:
+            self.find(
+                f"state {index} is not handed back by the neuron that took it",
+                "Return the states in their order",
+            )
 
     def output_names(self) -> tuple[str, ...]:
         """The names of the outputs that are no states."""
@@ -178,11 +208,8 @@ class Walk:
 
     def output(self, name: str, leaf: Any) -> None:
         if isinstance(leaf, Membrane):
-            self.find(
-                f"the output {name!r} is the {leaf.words} of {leaf.path}",
-                "Return the spikes only: on the chip the state stays in the neuron",
-            )
-        elif isinstance(leaf, Value) and leaf.window == self.builder.window:
+            leaf = self.potential(name, leaf)
+        if isinstance(leaf, Value) and leaf.window == self.builder.window:
             self.builder.nodes[name] = Node(
                 name, real.Output(leaf.shape), leaf.producers, f"forward -> {name}"
             )
@@ -192,49 +219,18 @@ class Walk:
                 f"the output {name!r} is not a tensor {wanted} of the network", "Return spikes of every step"
             )
 
+    def potential(self, name: str, membrane: Membrane) -> Value | Unknown:
+        """The output `name`; where no operation gives it, a finding that names the other outputs."""
+        try:
+            return potential(self.builder, membrane)
+        except Refused as refused:
+            others = [other for other in self.output_names() if other != name]
+            leave = f", or leave it out: avnir.save(model, example_inputs, path, outputs={others})"
+            self.find(f"the output {name!r} {refused.problem}", refused.remedy + leave * bool(others))
+            return Unknown()
+
     def find(self, problem: str, remedy: str) -> None:
         self.findings.append(Finding("forward", problem, remedy))
-
-
-@dataclass
-class Memory:
-    """Which results share memory, so that a tensor is not used after an addition in place changed it."""
-
-    order: Mapping[fx.Node, int]
-    roots: dict[fx.Node, fx.Node] = field(default_factory=dict)
-    changed: dict[fx.Node, int] = field(default_factory=dict)
-
-    def check(self, node: fx.Node, target: str) -> None:
-        """Refuse what the graph, which knows no memory, would get wrong."""
-        for used in node.all_input_nodes:
-            if self.order[used] < self.changed.get(self.roots.get(used, used), -1):
-                raise Refused("uses a tensor that `+=` has changed", "Write x = x + y instead of x += y")
-        if _shares_memory(node, target):
-            first = node.all_input_nodes[0]
-            self.roots[node] = self.roots.get(first, first)
-        if target == "aten.add_.Tensor":
-            root = self.roots[node]
-            if root.op == "placeholder":
-                raise Refused(
-                    "`+=` changes an input or a buffer", "Write x = x + y, and keep all state in neurons"
-                )
-            self.changed[root] = self.order[node]
-
-
-def _shares_memory(node: fx.Node, target: str) -> bool:
-    if target == _GETITEM:
-        return target_of(node.all_input_nodes[0]) not in NEURONS
-    return isinstance(node.target, torch._ops.OpOverload) and any(
-        argument.alias_info is not None for argument in node.target._schema.arguments[:1]
-    )
-
-
-def target_of(node: fx.Node) -> str:
-    """The operation's full name, such as `aten.linear.default`."""
-    target: Any = node.target
-    return (
-        str(target) if isinstance(target, torch._ops.OpOverload) else f"{target.__module__}.{target.__name__}"
-    )
 
 
 def _foreign_findings(model: nn.Module) -> Iterator[Finding]:
@@ -245,7 +241,7 @@ def _foreign_findings(model: nn.Module) -> Iterator[Finding]:
 
 def _neuron_findings(model: nn.Module, captured: Capture, examples: Examples) -> Iterator[Finding]:
     modules = dict(model.named_modules())
-    uses = [n for n in captured.program.graph.nodes if n.op == "call_function" and target_of(n) in NEURONS]
+    uses = [n for n in captured.program.graph.nodes if n.op == "call_function" and target_of(n) == OPERATOR]
     counts = Counter(str(node.args[-1]) for node in uses)
     for node in uses:
         path, place = str(node.args[-1]), str(place_of(node))
@@ -261,10 +257,14 @@ def _neuron_findings(model: nn.Module, captured: Capture, examples: Examples) ->
 
 def _reaching_outputs(nodes: Sequence[Node]) -> tuple[Node, ...]:
     """The nodes that an output depends on; UnsupportedError for inputs that none does."""
-    wanted = {node.name for node in nodes if node.op.kind == "Output"}
-    for node in reversed(nodes):
-        if node.name in wanted:
-            wanted.update(node.inputs)
+    by_name = {node.name: node for node in nodes}
+    wanted: set[str] = set()
+    reached = [node.name for node in nodes if node.op.kind == "Output"]
+    while reached:
+        name = reached.pop()
+        if name not in wanted:
+            wanted.add(name)
+            reached.extend(by_name[name].inputs)
     idle = [node for node in nodes if node.op.kind == "Input" and node.name not in wanted]
     if idle:
         raise UnsupportedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from random import Random
 
@@ -27,7 +28,10 @@ def real_graph(random: Random, makers: tuple[Maker, ...]) -> Graph:
             shapes[node.name] = node.op.output_shape(shapes[node.inputs[0]])
             nodes.append(node)
     fed = {name for node in nodes for name in node.inputs}
-    for name in [node.name for node in nodes if node.name not in fed]:
+    ends = [node.name for node in nodes if node.name not in fed]
+    if delay in makers:
+        nodes = _with_loops(random, nodes, shapes)
+    for name in ends:
         flat = (int(np.prod(shapes[name])),)
         nodes.append(Node(f"out_{name}", real.Output(random.choice([shapes[name], flat])), (name,)))
     return verified(Graph("real", tuple(nodes), random.choice([1e-4, 1e-3, 0.5])))
@@ -43,6 +47,29 @@ def _layer(random: Random, name: str, shapes: dict[str, Shape], makers: tuple[Ma
     except GraphError:
         return None
     return Node(name, op, inputs, f"model.py:{random.randint(1, 99)}")
+
+
+def _with_loops(random: Random, nodes: list[Node], shapes: dict[str, Shape]) -> list[Node]:
+    """The nodes with up to three connections back, each through a Delay, some through weights too."""
+    nodes = list(nodes)
+    for index in range(random.randint(0, 3)):
+        target = random.choice([node for node in nodes if node.inputs] or [None])
+        if target is None or target.op.delayed or target.op.kind == "Flatten":
+            continue
+        wanted = shapes[target.inputs[0]]
+        place = nodes.index(target)
+        behind = [node.name for node in nodes[place:] if shapes[node.name] == wanted]
+        if not behind:
+            continue
+        loop, steps = f"loop_{index}", random.choice([1, 1, 1, 2])
+        new = [Node(loop, real.Delay(wanted, steps), (random.choice(behind),), "model.py:7")]
+        if len(wanted) == 1 and random.random() < 0.5:
+            weight = 0.3 * array(random, wanted * 2)
+            new.append(Node(f"again_{index}", real.Linear(weight), (loop,)))
+        fed = dataclasses.replace(target, inputs=(*target.inputs, new[-1].name))
+        shapes |= {node.name: wanted for node in new}
+        nodes[place : place + 1] = [*new, fed]
+    return nodes
 
 
 def array(random: Random, shape: Shape, dtype: str = "float64") -> Array:
@@ -115,12 +142,32 @@ def current_lif(random: Random, shape: Shape) -> Operation:
     return lif(random, shape).replace(beta=np.array(random.uniform(0, 0.99)), alpha=alpha)
 
 
+def li(random: Random, shape: Shape) -> Operation:
+    """Without a threshold, with and without a current."""
+    neuron: real.Lif = random.choice([lif, current_lif])(random, shape)  # type: ignore[assignment]
+    return real.Li(neuron.beta, neuron.gain, neuron.alpha)
+
+
+def delay(random: Random, shape: Shape) -> Operation:
+    return real.Delay(shape, random.choice([1, 1, 2, 5]))
+
+
+def alpha(random: Random, shape: Shape) -> Operation:
+    """Every reset that snnTorch's Alpha has; alpha above beta."""
+    fast, slow = random.uniform(0.1, 0.5), random.uniform(0.6, 0.95)
+    tau = np.log(slow) / (np.log(fast) - np.log(slow)) + 1
+    reset = random.choice(real.ALPHA_RESETS)
+    return real.Alpha(np.array(slow), np.array(fast), np.array(tau), np.array(random.uniform(0.1, 1)), reset)
+
+
 def biased_lif(random: Random, shape: Shape) -> Operation:
     return lif(random, shape).replace(bias=array(random, shape))
 
 
 NIR_LAYERS: tuple[Maker, ...] = (linear, conv, flatten, pool, scale, threshold, lif, lif, current_lif)
-ALL_LAYERS: tuple[Maker, ...] = (*NIR_LAYERS, max_pool, batch_norm, biased_lif)
+LOOPED_LAYERS: tuple[Maker, ...] = (*NIR_LAYERS, li, delay)
+"""These, and connections back."""
+ALL_LAYERS: tuple[Maker, ...] = (*LOOPED_LAYERS, max_pool, batch_norm, biased_lif, alpha)
 
 
 def inputs_for(graph: Graph, steps: int = 12, batch: int = 2, seed: int = 0) -> dict[str, Array]:

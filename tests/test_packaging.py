@@ -58,7 +58,7 @@ def test_the_wheel_holds_every_module_and_data_file(wheel: Path) -> None:
         for source in (ROOT / folder).rglob("*"):
             inside = source.relative_to(ROOT / folder)
             linked = folder == "avnir" and inside.parts[0] in ("models", "export", "hardware")
-            if linked or source.suffix not in (".py", ".toml", ".txt", ".typed"):
+            if linked or source.suffix not in (".py", ".toml", ".txt", ".typed", ".json"):
                 continue
             assert "/".join([*package.split("."), *inside.parts]) in names
     assert not {name.split("/")[0] for name in names} - {

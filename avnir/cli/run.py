@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from avnir.cli.output import emit, json_option, table
+
+if TYPE_CHECKING:
+    from avnir.program import Program
 
 
 @click.command("run")
@@ -35,16 +39,15 @@ def command(
     samples: int | None,
     as_json: bool,
 ) -> None:
-    """Run the program in FOLDER (what `avnir export` wrote) over the arrays in --inputs."""
+    """Run the program in FOLDER (what `avnir export` wrote), or in its program.nir, over the --inputs."""
     from avnir.backend import find
     from avnir.cli.inputs import checked_labels, first_samples, read_inputs
     from avnir.cli.progress import stage
     from avnir.cost.synops import count
-    from avnir.program import Program
     from avnir.trace import checked_inputs
 
     backend = find(backend_name)
-    program = Program.load(folder / "program" if (folder / "program").is_dir() else folder)
+    program = _program(folder)
     given, labels = read_inputs(inputs_path)
     inputs, labels = first_samples(checked_inputs(program.graph, given), labels, samples)
     steps, batch = next(iter(inputs.values())).shape[:2]
@@ -80,6 +83,16 @@ def command(
     if labels is not None:
         click.echo(f"accuracy: {100 * record['accuracy']:.2f} %")
     click.echo(f"{seconds:.3f} s; the first output comes {program.latency} chip steps after the first input")
+
+
+def _program(path: Path) -> Program:
+    """The program of an exported folder, of its folder `program`, or of a program.nir."""
+    from avnir.export.nir_program import read_program_nir
+    from avnir.program import Program
+
+    if path.is_file():
+        return read_program_nir(path)
+    return Program.load(path / "program" if (path / "program").is_dir() else path)
 
 
 def _spike_rows(record: dict) -> list[tuple[str, str]]:  # type: ignore[type-arg]

@@ -5,18 +5,20 @@
     gain' = dt            where beta = 1: NIR's IF with r = 1
     gain' = 1             with a synaptic current: NIR's CubaLIF with r = tau_mem / dt, w_in = tau_syn / dt
 
+for Lif; and for Li, NIR's LI, I and CubaLI, alike.
+
 f I is made by the layers in front: f goes into the weights and biases of Linear and Conv2d layers that
 feed this neuron only, computed in float64. Where a layer in front has no weights, or feeds others too,
 or f changes within a channel of a convolution, a Scale takes its place between. With r = 1, norse and
 spikingjelly read the file exactly; a CubaLIF with these r and w_in is what snnTorch's own reader takes.
 
-Parameters of Lif and Threshold become float64, 0-d where all elements are equal, else of the full shape.
+Parameters of Lif, Li and Threshold become float64, 0-d where all elements are equal, else of the full shape.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,12 +27,13 @@ import numpy as np
 from avnir.errors import Finding, UnsupportedError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array, Operation, Shape, same_array
-from avnir.ir.real import Conv2d, Lif, Linear, Scale
+from avnir.ir.real import Conv2d, Li, Lif, Linear, Scale
 from avnir.passes.fold_batchnorm import scaled_rows
 from avnir.passes.note import Note
 
 PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "Lif": ("beta", "threshold", "gain", "bias", "alpha"),
+    "Li": ("beta", "gain", "alpha"),
     "Threshold": ("threshold",),
 }
 """The parameters that this pass brings to one form, by kind of operation."""
@@ -52,7 +55,7 @@ def canonical_operation(op: Operation, shape: Shape) -> Operation:
     return op.replace(**changes) if changes else op
 
 
-def unit_gain(op: Lif, dt: float) -> Array:
+def unit_gain(op: Lif | Li, dt: float) -> Array:
     """The gain of NIR's r = 1: 1 - beta, or dt where beta is 1; with a current 1. Float64."""
     if op.alpha is not None:
         return np.ones(())
@@ -61,7 +64,7 @@ def unit_gain(op: Lif, dt: float) -> Array:
 
 def leak_problem(op: Operation) -> tuple[str, str] | None:
     """Why NIR has no layer of such leaks, and what to do; None for all else."""
-    if not isinstance(op, Lif):
+    if not isinstance(op, Lif | Li):
         return None
     if op.alpha is None and np.any(op.beta == 1) and np.any(op.beta < 1):
         return "some of its neurons have beta = 1, others less", "Use two layers, or a beta just below 1"
@@ -74,7 +77,10 @@ def _refuse_leaks(graph: Graph) -> None:
     problems = {node.name: leak_problem(node.op) for node in graph}
     findings = [Finding(name, *problem) for name, problem in problems.items() if problem]
     if findings:
-        raise UnsupportedError("a NIR layer is LIF or CubaLIF (both leak) or IF (beta = 1):", findings)
+        raise UnsupportedError(
+            "a NIR layer is LIF or CubaLIF (both leak) or IF (beta = 1), or the same without a threshold:",
+            findings,
+        )
 
 
 def _per_output(factor: Array, shape: Shape) -> Array | None:
@@ -96,8 +102,9 @@ def _weighted(graph: Graph, node: Node, done: Mapping[str, Node]) -> dict[str, L
     return found
 
 
-def _free_name(wanted: str, graph: Graph) -> str:
-    while wanted in graph.by_name:
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """`wanted`, with as many underscores behind it as it takes."""
+    while wanted in taken:
         wanted += "_"
     return wanted
 
@@ -112,12 +119,12 @@ def _moved(graph: Graph, node: Node, factor: Array, done: Mapping[str, Node]) ->
     weighted = _weighted(graph, node, done)
     rows = _per_output(factor, graph.shapes[node.name])
     if weighted is None or rows is None:
-        return [Node(_free_name(f"{node.name}_gain", graph), Scale(factor), node.inputs, node.source)]
+        return [Node(free_name(f"{node.name}_gain", graph.by_name), Scale(factor), node.inputs, node.source)]
     return [dataclasses.replace(done[name], op=scaled_rows(op, rows)) for name, op in weighted.items()]
 
 
 def _with_unit_gain(
-    graph: Graph, node: Node, op: Lif, done: Mapping[str, Node]
+    graph: Graph, node: Node, op: Lif | Li, done: Mapping[str, Node]
 ) -> tuple[list[Node], list[Note]]:
     """The neurons with gain', after the nodes in front that changed or are new; and what was done."""
     shape = graph.shapes[node.name]
@@ -150,7 +157,7 @@ class FoldGain:
         for old in graph:
             op = canonical_operation(old.op, graph.shapes[old.name])
             node = dataclasses.replace(old, op=op)
-            made, said = _with_unit_gain(graph, node, op, done) if isinstance(op, Lif) else ([node], [])
+            made, said = _with_unit_gain(graph, node, op, done) if isinstance(op, Lif | Li) else ([node], [])
             done |= {new.name: new for new in made}
             notes += said
         return graph.with_nodes(done.values()), notes

@@ -9,12 +9,13 @@ passes through at most k operations is off by at most
 
 (Higham, "Accuracy and Stability of Numerical Algorithms", 2nd edition, 2002, lemma 3.1 and section
 3.1). The absolute sums follow the network operation by operation, and the neuron step by step. A first
-difference beyond that bound is an error of one of the two.
+difference beyond that bound is an error of one of the two. No bound is known here for a layer other than a
+Lif, nor for one that a leaky integrator feeds: a difference there counts as an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
 
 import numpy as np
@@ -24,6 +25,9 @@ from avnir.ir.operation import Array
 from avnir.ir.real import BatchNorm, Conv2d, Lif, Linear, RealOperation, Scale
 from avnir.trace import Trace
 from avnir.verify.compare import Divergence, compare
+
+Term = tuple[Array, Array, int]
+"""A sum, the same sum with absolute values, and the roundings on the longest way to it."""
 
 UNIT_ROUNDOFF = 2.0**-24
 """Of float32, round to nearest."""
@@ -62,16 +66,20 @@ def is_tie(graph: Graph, inputs: Mapping[str, Array], trace: Trace, where: Diver
     saw the same spikes until then.
     """
     node = graph[where.layer]
-    if not isinstance(node.op, Lif):
+    if not isinstance(node.op, Lif) or graph.select(lambda op: op.stateful and not op.spiking):
         return False
     potential, bound, flow = 0.0, 0.0, np.zeros(())
+    history: dict[str, list[Term]] = {late.name: [] for late in graph.select(lambda op: op.delayed)}
     state: dict[str, Array] = {}
     size = np.zeros((1, *graph.shapes[where.layer]))
     place = (0, *where.neuron)
     for step in range(where.step + 1):
-        shown = {name: array[step].astype(np.float64) for name, array in inputs.items()}
-        shown |= {name: array[step].astype(np.float64) for name, array in trace.spikes.items()}
-        current, magnitude, roundings = _current(graph, node, shown)
+        known = {name: _exact(array[step]) for name, array in inputs.items()}
+        known |= {name: _exact(array[step]) for name, array in trace.spikes.items()}
+        known |= {name: _earlier(graph, name, kept) for name, kept in history.items()}
+        current, magnitude, roundings = _current(graph, node, known)
+        for name, kept in history.items():
+            kept.append(_current(graph, graph[name], known))
         decided = _before_reset(node.op, current, state)
         flow = magnitude * node.op.gain + (0 if node.op.alpha is None else node.op.alpha * flow)
         size = node.op.beta * size + flow + np.abs(node.op.threshold)
@@ -98,13 +106,23 @@ def _before_reset(op: Lif, current: Array, state: dict[str, Array]) -> Array:
     return probe["v"]
 
 
-def _current(graph: Graph, node: Node, shown: Mapping[str, Array]) -> tuple[Array, Array, int]:
-    """The summed input of a layer, the same with absolute values, and the roundings on the longest way."""
-    values: dict[str, tuple[Array, Array, int]] = {}
+def _exact(values: Array) -> Term:
+    """Values that no rounding has touched."""
+    exact = values.astype(np.float64)
+    return exact, np.abs(exact), 0
 
-    def value(name: str) -> tuple[Array, Array, int]:
-        if name in shown:
-            return shown[name], np.abs(shown[name]), 0
+
+def _earlier(graph: Graph, name: str, kept: Sequence[Term]) -> Term:
+    """What a Delay gives in the step after those of which `kept` holds what it got."""
+    steps: int = graph[name].op.steps  # type: ignore[attr-defined]
+    return kept[-steps] if len(kept) >= steps else _exact(np.zeros((1, *graph.shapes[name])))
+
+
+def _current(graph: Graph, node: Node, known: Mapping[str, Term]) -> Term:
+    """The summed input of a node, given what is `known` of others in this step."""
+    values = dict(known)
+
+    def value(name: str) -> Term:
         if name not in values:
             here = graph[name]
             op: RealOperation = here.op  # type: ignore[assignment]
@@ -112,7 +130,7 @@ def _current(graph: Graph, node: Node, shown: Mapping[str, Array]) -> tuple[Arra
             values[name] = op.step(x, {}), absolute(op, magnitude), count + roundings(op)
         return values[name]
 
-    def summed(here: Node) -> tuple[Array, Array, int]:
+    def summed(here: Node) -> Term:
         exact, magnitudes, counts = zip(*map(value, here.inputs), strict=True)
         return np.sum(exact, axis=0), np.sum(magnitudes, axis=0), max(counts) + len(counts) - 1
 

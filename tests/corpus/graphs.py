@@ -289,6 +289,12 @@ def membrane_output() -> Sample:
     return net(lambda m, x: m.lif(m.fc(x)), fc=nn.Linear(6, 5), lif=leaky(output=True))
 
 
+def membrane_without_reset() -> Sample:
+    """A potential that nothing resets is an output: a leaky integrator."""
+    reader = leaky(output=True, reset_mechanism="none")
+    return net(lambda m, x: m.read(m.fc(x))[1], fc=nn.Linear(6, 5), read=reader)
+
+
 def membrane_used() -> Sample:
     """A layer hears another's potential."""
     parts = {"a": nn.Linear(6, 5), "l1": leaky(output=True), "b": nn.Linear(5, 4), "l2": leaky()}
@@ -451,6 +457,7 @@ THEMES = {
     ),
     "outputs that are not one layer's spikes": (
         Entry(membrane_output, "is the membrane potential of lif"),
+        Entry(membrane_without_reset, chip="not the spikes of one layer"),
         Entry(membrane_used, "uses a membrane potential"),
         Entry(readout_without_spikes, chip="not the spikes of one layer"),
         Entry(sum_as_output, chip="not the spikes of one layer"),

@@ -11,7 +11,6 @@ from torch import nn
 from tests.corpus.model import EXACT, Entry, Sample, between, leaky, net
 
 ADAPTIVE = EXACT
-CONV1D = "no merging of neighbouring axes"
 IMAGE = (2, 8, 8)
 
 
@@ -304,8 +303,8 @@ THEMES = {
         Entry(conv_circular, "pad"),
         Entry(conv_replicate, "pad"),
         Entry(conv_transposed, "transpose"),
-        Entry(conv_1d, CONV1D),
-        Entry(conv_1d_strided, CONV1D),
+        Entry(conv_1d),
+        Entry(conv_1d_strided),
         Entry(conv_3d, "conv3d"),
     ),
     "normalisation and dropout": (

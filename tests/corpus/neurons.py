@@ -9,12 +9,9 @@ import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
-from tests.corpus.model import BATCH, EXACT, Entry, Net, Sample, excited, leaky, net, spikes
+from tests.corpus.model import BATCH, Entry, Net, Sample, excited, leaky, net, spikes
 
-SYNAPTIC = EXACT
-SYNAPTIC_ON_CHIP = "no form as synapses and neurons"
-LAPICQUE = EXACT
-CIRCUIT_ON_CHIP = "no form in the chip's integers"
+ALPHA_IN_NIR = "Alpha has no form in NIR"
 
 
 def _pair(neuron: nn.Module) -> Sample:
@@ -249,6 +246,16 @@ def alpha_default() -> Sample:
     return _pair(snn.Alpha(0.9, 0.8, init_hidden=True, reset_mechanism="zero"))
 
 
+def alpha_subtract() -> Sample:
+    """The same with the threshold subtracted."""
+    return _pair(snn.Alpha(0.9, 0.8, init_hidden=True, reset_mechanism="subtract"))
+
+
+def alpha_reset_none() -> Sample:
+    """The same without a reset."""
+    return _pair(snn.Alpha(0.9, 0.8, init_hidden=True, reset_mechanism="none"))
+
+
 def rleaky_all_to_all() -> Sample:
     """A layer whose spikes come back through a Linear."""
     return _pair(snn.RLeaky(0.9, linear_features=9, init_hidden=True))
@@ -262,6 +269,53 @@ def rleaky_one_to_one() -> Sample:
 def rsynaptic_all_to_all() -> Sample:
     """Recurrence and a synaptic current."""
     return _pair(snn.RSynaptic(0.8, 0.9, linear_features=9, init_hidden=True))
+
+
+def rleaky_convolution() -> Sample:
+    """A layer of channels whose spikes come back through a Conv2d, hard reset."""
+    neuron = snn.RLeaky(0.9, conv2d_channels=4, kernel_size=3, init_hidden=True, reset_mechanism="zero")
+    layers = nn.Sequential(nn.Conv2d(2, 4, 3), neuron, nn.Flatten(), nn.Linear(64, 5), leaky())
+    return Sample(excited(layers), {"input": spikes(2, 6, 6)})
+
+
+class _Recurrent(nn.Module):
+    """Linear, RLeaky whose spikes and potential forward takes and returns, Linear, Leaky."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(6, 9), nn.Linear(9, 4)
+        self.lif1, self.lif2 = snn.RLeaky(0.9, linear_features=9, reset_delay=False), leaky()
+
+    def forward(self, x: Tensor, spk: Tensor, mem: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        spk, mem = self.lif1(self.fc1(x), spk, mem)
+        return self.lif2(self.fc2(spk)), spk, mem
+
+
+def rleaky_explicit_state() -> Sample:
+    """Spikes and potential are handed in and back; soft reset within the step."""
+    return Sample(excited(_Recurrent()), {"x": spikes(6)}, states=(torch.zeros(BATCH, 9),) * 2)
+
+
+def rsynaptic_reset_at_once() -> Sample:
+    """reset_delay=False, which snnTorch's RSynaptic loses or fails on."""
+    return _pair(snn.RSynaptic(0.8, 0.9, linear_features=9, init_hidden=True, reset_delay=False))
+
+
+class _OwnRecurrence(nn.Module):
+    """The spikes of the step before are a state that forward adds through a layer of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.back, self.lif = nn.Linear(6, 9), nn.Linear(9, 9), leaky(0.9)
+
+    def forward(self, x: Tensor, spk: Tensor) -> tuple[Tensor, Tensor]:
+        spk = self.lif(self.back(spk) + self.fc(x))
+        return spk, spk
+
+
+def recurrence_in_forward() -> Sample:
+    """The model's own recurrence: `lif(back(spk) + fc(x))`, spikes handed in and back."""
+    return Sample(excited(_OwnRecurrence()), {"x": spikes(6)}, states=(torch.zeros(BATCH, 9),))
 
 
 def slstm() -> Sample:
@@ -336,19 +390,25 @@ THEMES = {
         Entry(leaky_surrogate_soft, "not the step x > 0"),
     ),
     "`Synaptic`, `Lapicque`, `Alpha`": (
-        Entry(synaptic_default, SYNAPTIC, SYNAPTIC_ON_CHIP),
-        Entry(synaptic_zero, SYNAPTIC, SYNAPTIC_ON_CHIP),
-        Entry(synaptic_zero_at_once, SYNAPTIC, SYNAPTIC_ON_CHIP),
-        Entry(synaptic_subtract_at_once, SYNAPTIC, SYNAPTIC_ON_CHIP),
-        Entry(synaptic_reset_none, SYNAPTIC, SYNAPTIC_ON_CHIP),
-        Entry(lapicque_default, LAPICQUE),
-        Entry(lapicque_circuit, LAPICQUE, CIRCUIT_ON_CHIP),
-        Entry(alpha_default, "the neuron Alpha"),
+        Entry(synaptic_default),
+        Entry(synaptic_zero),
+        Entry(synaptic_zero_at_once),
+        Entry(synaptic_subtract_at_once),
+        Entry(synaptic_reset_none),
+        Entry(lapicque_default),
+        Entry(lapicque_circuit),
+        Entry(alpha_default, ALPHA_IN_NIR),
+        Entry(alpha_subtract, ALPHA_IN_NIR),
+        Entry(alpha_reset_none, chip="its inputs have no form as synapses"),
     ),
     "recurrent and foreign neurons, LSTMs": (
-        Entry(rleaky_all_to_all, "the neuron RLeaky"),
-        Entry(rleaky_one_to_one, "the neuron RLeaky"),
-        Entry(rsynaptic_all_to_all, "the neuron RSynaptic"),
+        Entry(rleaky_all_to_all),
+        Entry(rleaky_one_to_one),
+        Entry(rleaky_convolution),
+        Entry(rleaky_explicit_state),
+        Entry(rsynaptic_all_to_all),
+        Entry(rsynaptic_reset_at_once, "does not work in snnTorch 1.0.0"),
+        Entry(recurrence_in_forward),
         Entry(slstm, "the neuron SLSTM"),
         Entry(sconv2dlstm, "the neuron SConv2dLSTM"),
         Entry(neuron_of_another_library, "computes with a constant or a parameter"),

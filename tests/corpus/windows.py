@@ -85,6 +85,20 @@ def window_with_membranes() -> Sample:
     return window(forward, a=nn.Linear(6, 8), l1=snn.Leaky(0.9))
 
 
+def window_with_free_membranes() -> Sample:
+    """The same, of a neuron that nothing resets."""
+
+    def forward(m: Any, x: Tensor) -> Any:
+        mem, spikes, potentials = m.l1.reset_mem(), [], []
+        for step in x:
+            spk, mem = m.l1(m.a(step), mem)
+            spikes.append(spk)
+            potentials.append(mem)
+        return torch.stack(spikes), torch.stack(potentials)
+
+    return window(forward, a=nn.Linear(6, 8), l1=snn.Leaky(0.9, reset_mechanism="none"))
+
+
 def window_summed() -> Sample:
     """The spike count over the window."""
     return _looped(lambda m, x: torch.stack([m.l1(m.a(step)) for step in x]).sum(0))
@@ -162,13 +176,14 @@ THEMES = {
         Entry(window_reset_first),
         Entry(window_layers_at_once),
         Entry(window_two_records),
-        Entry(window_with_membranes, "membrane potential"),
+        Entry(window_with_membranes, "leave it out: avnir.save(model, example_inputs, path, outputs="),
+        Entry(window_with_free_membranes, chip="not the spikes of one layer"),
         Entry(window_summed, "sum"),
         Entry(window_last_step, "is not a tensor [T, B, ...]"),
         Entry(window_static_input, "the traced graph is not the model"),
         Entry(window_reversed, "flip"),
-        Entry(window_delayed, "computes with a constant"),
-        Entry(window_feedback, "adds a constant or a parameter"),
+        Entry(window_delayed, "computes with zeros, which a loop over the steps may replace"),
+        Entry(window_feedback, "computes with zeros, which a loop over the steps may replace"),
         Entry(window_reset_in_the_middle, "the traced graph is not the model"),
         Entry(window_batch_first, "called 7 times"),
         Entry(window_neuron_on_all_steps, "gets the whole window at once"),

@@ -11,7 +11,8 @@ import pytest
 
 from tests.end_to_end.conftest import ROOT, Avnir, as_json
 
-FILES = {"graph.nir", "lava.py", "program/arrays.npz", "program/program.json", "report.html"}
+PROGRAM = {"program/arrays.npz", "program/program.json", "program.nir"}
+FILES = {"graph.nir", "lava.py", "report.html", *PROGRAM}
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

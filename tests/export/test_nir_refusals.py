@@ -16,11 +16,20 @@ import pytest
 from avnir.errors import GraphError, InterchangeError, UnsupportedError
 from avnir.export import nir_guard
 from avnir.export.nir_read import read_nir
-from avnir.export.nir_write import write_nir
+from avnir.export.nir_schema import Form
+from avnir.export.nir_write import nir_findings, write_nir
 from avnir.ir import integer, real
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.operation import Operation
-from tests.export.nir_cases import audio_visual, chain, convolutions, current
+from tests.export.nir_cases import (
+    alpha_neuron,
+    audio_visual,
+    chain,
+    convolutions,
+    current,
+    recurrent,
+    sequences,
+)
 
 ROOT = "/node/nodes"
 
@@ -88,6 +97,17 @@ def replace(file: Any, place: str, value: Any, **options: Any) -> None:
 
 def edited(place: str, value: Any) -> Callable[[Any, Path], None]:
     return lambda file, folder: replace(file, ROOT + place, value)
+
+
+def element(place: str, index: tuple[int, ...]) -> Callable[[Any, Path], None]:
+    """One element becomes 3."""
+
+    def edit(file: Any, folder: Path) -> None:
+        value = file[ROOT + place][()]
+        value[index] = 3
+        replace(file, ROOT + place, value)
+
+    return edit
 
 
 def removed(place: str) -> Callable[[Any, Path], None]:
@@ -255,7 +275,10 @@ REFUSALS: dict[str, tuple[Callable[[Any, Path], None], str]] = {
     "edge twice": (edges(lambda e: [*e, e[0]]), "fc1: is fed twice by one node"),
     "edge lost": (edges(lambda e: e[1:]), "fc1: Affine has 0 inputs"),
     "edge into input": (edges(lambda e: [*e, ["image", "image"]]), "form a loop; a loop without a state"),
-    "recurrent": (edges(lambda e: [*e, ["lif1", "fc1"]]), "form a loop; recurrent connections are not read"),
+    "recurrent": (
+        edges(lambda e: [*e, ["lif2", "fc2"]]),
+        "fc2 form a loop; the list of loops in avnir's metadata",
+    ),
     "sum of shapes": (
         edges(lambda e: [*e, ["image", "fc2"]]),
         "needs one shape, but is lif1 (5,), image (6,)",
@@ -300,7 +323,7 @@ def test_reader_refuses(case: str, tmp_path: Path) -> None:
 
 CONV_REFUSALS: dict[str, tuple[Callable[[Any, Path], None], str]] = {
     "zero block filled": (
-        edited("/grouped/weight", np.ones((6, 4, 3, 3))),
+        element("/grouped/weight", (0, 3, 0, 0)),
         "the form of 'weight' in avnir's",
     ),
     "kernel": (record(f"{ROOT}/tall", kernel=[5, 1]), "tall: a kernel of 3 does not hold one of 5"),
@@ -329,7 +352,7 @@ CONV_REFUSALS: dict[str, tuple[Callable[[Any, Path], None], str]] = {
         "channel: the shape of scale is (6, 9), but what feeds",
     ),
     "scale varies": (
-        edited("/half/scale", np.arange(216, dtype=np.float32).reshape(6, 9, 4)),
+        element("/half/scale", (5, 8, 3)),
         "half: the form of 'scale' in avnir's metadata",
     ),
     "scale shape": (
@@ -447,7 +470,10 @@ def damaged(data: bytes, random: Random) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.parametrize("make", [lambda: chain("subtract"), audio_visual, convolutions])
+DAMAGED = (lambda: chain("subtract"), audio_visual, convolutions, lambda: recurrent("subtract"), sequences)
+
+
+@pytest.mark.parametrize("make", DAMAGED)
 def test_damaged_files_are_refused_or_read_equal(make: Callable[[], Graph], tmp_path: Path) -> None:
     graph, random, path = make(), Random(20), tmp_path / "g.nir"
     write_nir(graph, path)
@@ -481,3 +507,130 @@ def test_stale_decays_of_a_current(change: dict[str, Any], said: str, tmp_path: 
     with pytest.raises(InterchangeError) as caught:
         read_nir(path)
     assert said in str(caught.value)
+
+
+LOOP_REFUSALS: dict[str, tuple[Callable[[Any, Path], None], str]] = {
+    "loop forgotten": (record("/node", loops={}), "form a loop; the list of loops in avnir's metadata"),
+    "loop of no edge": (
+        record("/node", loops={"before1": {"after": "lif1", "before": ["fc3"]}}),
+        "the loop 'before1' in avnir's metadata does not fit the file's edges",
+    ),
+    "loop after nothing": (
+        record("/node", loops={"before1": {"after": "lif9", "before": ["again1"]}}),
+        "the loop 'before1' in avnir's metadata",
+    ),
+    "loop by a name that is taken": (
+        record("/node", loops={"fc1": {"after": "lif1", "before": ["again1"]}}),
+        "the loop 'fc1' in avnir's metadata",
+    ),
+    "delay changed": (edited("/long/delay", np.full(4, 1e-3)), "the digest in avnir's metadata"),
+    "form": (record("/node", form="strict"), "the form of the graph in avnir's metadata"),
+    "rows": (record("/node", rows=["lif1"]), "the form of the graph in avnir's metadata"),
+}
+
+
+@pytest.mark.parametrize("case", LOOP_REFUSALS)
+def test_reader_refuses_in_loops(case: str, tmp_path: Path) -> None:
+    edit, said = LOOP_REFUSALS[case]
+    check_refused(recurrent("subtract"), "standard", edit, said, tmp_path)
+
+
+def check_refused(
+    graph: Graph, form: Form, edit: Callable[[Any, Path], None], said: str, folder: Path
+) -> None:
+    path = folder / "g.nir"
+    write_nir(graph, path, form=form)
+    with h5py.File(path, "r+") as file:
+        edit(file, folder)
+    with pytest.raises(InterchangeError) as caught:
+        read_nir(path)
+    assert said in str(caught.value)
+
+
+STRICT_REFUSALS: dict[str, tuple[Callable[[Any, Path], None], str]] = {
+    "scale": (edited("/lif1_reset/scale", np.full(5, -1.0)), "lif1_reset: the form of 'scale' in avnir's"),
+    "delay": (edited("/lif1_late/delay", np.full(5, 2e-3)), "lif1_late: the form of 'delay' in avnir's"),
+    "edge": (
+        edges(lambda e: [["lif2_late", b] if a == "lif2_above" else [a, b] for a, b in e]),
+        "the form of the graph in avnir's metadata",
+    ),
+    "reset": (
+        record("/node", resets={"lif1": {"reset": "subtract", "nodes": ["lif1_late"]}}),
+        "lif1 is no threshold of neurons of reset 'subtract'",
+    ),
+    "forgotten": (record("/node", resets={}), "the order of nodes in avnir's metadata"),
+    "plain": (record("/node", form="standard"), "the form of the graph in avnir's metadata"),
+}
+
+
+@pytest.mark.parametrize("case", STRICT_REFUSALS)
+def test_reader_refuses_in_the_strict_form(case: str, tmp_path: Path) -> None:
+    edit, said = STRICT_REFUSALS[case]
+    check_refused(chain("subtract"), "strict", edit, said, tmp_path)
+
+
+ROW_REFUSALS: dict[str, tuple[Callable[[Any, Path], None], str]] = {
+    "rows forgotten": (record("/node", rows=[]), "mean: the list of rows in avnir's metadata"),
+    "pool weight": (element("/mean/weight", (0, 1, 0)), "mean: the form of 'weight' in avnir's metadata"),
+    "pool forgotten": (record(f"{ROOT}/mean", pool="SumPool2d"), "the digest in avnir's metadata"),
+    "weight cube": (edited("/conv1/weight", np.ones((6, 4))), "conv1: weight has shape (6, 4), but must be"),
+    "stride of 2": (edited("/conv2/stride", np.array([1, 1])), "conv2: stride has 2 values, but must be one"),
+    "length": (
+        edited("/conv2/input_shape", np.array(11)),
+        "conv2: input_shape is (1, 11), but what feeds",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ROW_REFUSALS)
+def test_reader_refuses_in_sequences(case: str, tmp_path: Path) -> None:
+    edit, said = ROW_REFUSALS[case]
+    check_refused(sequences(), "standard", edit, said, tmp_path)
+
+
+def test_the_strict_form_lists_the_resets_that_it_cannot_say_with_all_else(tmp_path: Path) -> None:
+    half = np.array(0.5)
+    graph = around(
+        real.Lif(half, half, half, "zero_next"), real.Threshold(half), real.MaxPool2d((2, 2), (2, 2))
+    )
+    said = [str(finding) for finding in nir_findings(graph, "strict")]
+    assert [text.split(":")[0] for text in said] == ["n0 (net.py", "n2 (net.py"]
+    assert "a product with its spikes" in said[0]
+    assert len(nir_findings(graph)) == 1
+
+
+@pytest.mark.parametrize(
+    ("ops", "problem"),
+    [
+        ((real.Conv2d(np.ones((2, 2, 3, 3)), padding=(1, 1)),), "n1 (net.py:1): it is no 1-d layer, but"),
+        (
+            (real.AvgPool2d((2, 2), (1, 1), (1, 0)),),
+            "n1 (net.py:1): it is no 1-d layer, but works",
+        ),
+        ((real.Flatten((3, 4)),), "n1 (net.py:1): Flatten makes (3, 4) of (2, 6)"),
+        ((real.Delay((2, 1, 6), 1 << 17),), "n1 (net.py:1): it is a delay of 131072 steps"),
+    ],
+)
+def test_rows_that_are_no_sequence_are_refused(
+    ops: tuple[Operation, ...], problem: str, tmp_path: Path
+) -> None:
+    (finding,) = nir_findings(around(real.Flatten((2, 1, 6)), *ops, shape=(2, 6)))
+    assert str(finding).startswith(problem)
+
+
+def test_a_sum_of_rows_and_a_picture_is_refused() -> None:
+    nodes = (
+        Node("sound", real.Input((2, 6))),
+        Node("image", real.Input((2, 1, 6))),
+        Node("rows", real.Flatten((2, 1, 6)), ("sound",)),
+        Node("half", real.Scale(np.array(0.5)), ("image", "rows")),
+        Node("out", real.Output((2, 1, 6)), ("half",)),
+    )
+    (finding,) = nir_findings(verified(Graph("real", nodes)))
+    assert str(finding).startswith("half: its inputs image, rows of shape (2, 1, 6) are partly (C, L) in NIR")
+
+
+def test_an_alpha_neuron_with_a_reset_is_refused_with_the_reason() -> None:
+    (finding,) = nir_findings(around(alpha_neuron("zero")))
+    assert str(finding).startswith("n0 (net.py:0): Alpha has no form in NIR")
+    assert "another reset changes one of two currents" in str(finding)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -20,33 +22,63 @@ from hypothesis import strategies as st
 from avnir.errors import InterchangeError
 from avnir.export.nir_conv import square_form
 from avnir.export.nir_read import read_nir
+from avnir.export.nir_schema import Form
 from avnir.export.nir_write import write_nir
 from avnir.ir import real
-from avnir.ir.graph import Graph
+from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.interpret_real import interpret_real
 from avnir.passes.fold_gain import FoldGain
-from tests.export.nir_cases import CASES, audio_visual, chain, convolutions
-from tests.random_graphs import NIR_LAYERS, inputs_for, real_graph
+from tests.export.nir_cases import (
+    CASES,
+    REFORMED,
+    audio_visual,
+    chain,
+    convolutions,
+    current,
+    integrators,
+    recurrent,
+    sequences,
+)
+from tests.random_graphs import LOOPED_LAYERS, inputs_for, real_graph
+
+FORMS: tuple[Form, ...] = ("standard", "strict")
+EVERY = {**CASES, **REFORMED}
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_reads_back_equal(case: str, tmp_path: Path) -> None:
-    graph = CASES[case]()
-    write_nir(graph, tmp_path / "g.nir")
+def in_strict_form(graph: Graph) -> Graph:
+    """The graph with the reset that the strict form refuses replaced by another."""
+    return graph.with_nodes(
+        dataclasses.replace(node, op=node.op.replace(reset="subtract"))
+        if isinstance(node.op, real.Lif) and node.op.reset == "zero_next"
+        else node
+        for node in graph
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("case", EVERY)
+def test_reads_back_equal(case: str, form: Form, tmp_path: Path) -> None:
+    graph = EVERY[case]()
+    if form == "strict":
+        graph = in_strict_form(graph)
+    write_nir(graph, tmp_path / "g.nir", form=form)
     again = read_nir(tmp_path / "g.nir")
     assert again == graph
     assert [node.source for node in again] == [node.source for node in graph]
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.randoms(use_true_random=False))
-def test_random_graphs_read_back_equal(random: Random) -> None:
-    graph, _ = FoldGain()(real_graph(random, NIR_LAYERS))
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(FORMS))
+def test_random_graphs_read_back_equal(random: Random, form: Form) -> None:
+    graph, _ = FoldGain()(real_graph(random, LOOPED_LAYERS))
+    if form == "strict":
+        graph = in_strict_form(graph)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "g.nir"
-        write_nir(graph, path)
+        write_nir(graph, path, form=form)
         assert read_nir(path) == graph
-        nir.read(path)
+        nir.write(path, nir.read(path))
+        assert read_nir(path) == graph
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -91,7 +123,7 @@ def check_neuron(there: nir.NIRNode, op: real.Lif, shape: tuple[int, ...], dt: f
 
 
 def test_metadata_survives_nir_and_comes_back(tmp_path: Path) -> None:
-    for case, make in CASES.items():
+    for case, make in EVERY.items():
         graph = make()
         write_nir(graph, tmp_path / f"{case}.nir", {"version": "1", "seeds": [1, 2]})
         read = nir.read(tmp_path / f"{case}.nir")
@@ -176,3 +208,89 @@ def test_dt_that_contradicts_the_file_is_refused(tmp_path: Path) -> None:
     assert isinstance(read_nir(tmp_path / "g.nir", dt=1e-4), Graph)
     with pytest.raises(InterchangeError, match=r"its time step is 0.0001 s, not 0.001 s"):
         read_nir(tmp_path / "g.nir", dt=1e-3)
+
+
+def test_a_loop_of_one_layer_is_written_without_its_delay(tmp_path: Path) -> None:
+    """As other frameworks write it; two layers, or two steps, keep NIR's Delay. Strict keeps them all."""
+    graph = recurrent("zero")
+    write_nir(graph, tmp_path / "g.nir")
+    read = nir.read(tmp_path / "g.nir")
+    assert {name for name, node in read.nodes.items() if isinstance(node, nir.Delay)} == {"back", "long"}
+    assert {("lif1", "again1"), ("again1", "lif1"), ("lif2", "lif2_gain")} <= set(read.edges)
+    np.testing.assert_array_equal(read.nodes["long"].delay, np.full(4, 2e-3))
+    write_nir(graph, tmp_path / "g.nir", form="strict")
+    delays = {n for n, node in nir.read(tmp_path / "g.nir").nodes.items() if isinstance(node, nir.Delay)}
+    assert delays == {"before1", "before2", "back", "long"}
+
+
+def test_of_two_delays_of_one_edge_one_is_written(tmp_path: Path) -> None:
+    """Left out both, they would be one edge, and the spikes would count once."""
+    neuron = real.Lif(np.array(0.5), np.array(1.2), np.array(0.5))
+    nodes = (
+        Node("x", real.Input((3,))),
+        Node("first", real.Delay((3,)), ("lif",)),
+        Node("second", real.Delay((3,)), ("lif",)),
+        Node("lif", neuron, ("x", "first", "second")),
+        Node("out", real.Output((3,)), ("lif",)),
+    )
+    graph = verified(Graph("real", nodes))
+    write_nir(graph, tmp_path / "g.nir")
+    assert set(nir.read(tmp_path / "g.nir").nodes) == {"x", "second", "lif", "out"}
+    assert read_nir(tmp_path / "g.nir") == graph
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_foreign_reader_of_our_loops_computes_the_same(form: Form, tmp_path: Path) -> None:
+    graph = recurrent("zero")
+    write_nir(graph, tmp_path / "g.nir", form=form)
+    without_metadata(tmp_path / "g.nir")
+    assert_same_spikes(graph, read_nir(tmp_path / "g.nir", dt=graph.dt), steps=100)
+
+
+def assert_same_spikes(graph: Graph, other: Graph, steps: int) -> None:
+    inputs = inputs_for(graph, steps=steps, batch=8)
+    ours, theirs = (interpret_real(g, inputs) for g in (graph, other))
+    for name, spikes in ours.spikes.items():
+        assert 0 < spikes.mean() < 1, name
+        np.testing.assert_array_equal(theirs.spikes[name].reshape(spikes.shape), spikes, err_msg=name)
+
+
+@pytest.mark.parametrize("reset", [reset for reset in real.RESETS if reset != "zero_next"])
+@pytest.mark.parametrize("make", [chain, current, recurrent])
+def test_the_strict_form_says_every_reset_without_metadata(
+    make: Callable[[str], Graph], reset: str, tmp_path: Path
+) -> None:
+    graph = make(reset)
+    write_nir(graph, tmp_path / "g.nir", form="strict")
+    without_metadata(tmp_path / "g.nir")
+    plain = read_nir(tmp_path / "g.nir", dt=graph.dt)
+    assert {node.op.reset for node in plain if isinstance(node.op, real.Lif)} <= {"zero"}
+    assert_same_spikes(graph, plain, steps=200)
+
+
+def test_a_foreign_reader_of_our_sequences_computes_the_same(tmp_path: Path) -> None:
+    graph = sequences()
+    write_nir(graph, tmp_path / "g.nir", form="strict")
+    kinds = {name: type(node).__name__ for name, node in nir.read(tmp_path / "g.nir").nodes.items()}
+    assert {name for name, kind in kinds.items() if kind == "Conv1d"} == {"conv1", "conv2", "mean", "sums"}
+    without_metadata(tmp_path / "g.nir")
+    assert_same_spikes(graph, read_nir(tmp_path / "g.nir", dt=graph.dt), steps=20)
+
+
+def test_an_alpha_neuron_without_reset_is_two_integrators(tmp_path: Path) -> None:
+    write_nir(integrators(), tmp_path / "g.nir")
+    kinds = {name: type(node).__name__ for name, node in nir.read(tmp_path / "g.nir").nodes.items()}
+    assert {name: kinds[name] for name in ("alpha_excited", "alpha_inhibited", "alpha", "whole", "both")} == {
+        "alpha_excited": "LI",
+        "alpha_inhibited": "LI",
+        "alpha": "Threshold",
+        "whole": "I",
+        "both": "CubaLI",
+    }
+    without_metadata(tmp_path / "g.nir")
+    graph = integrators()
+    inputs = inputs_for(graph, steps=100)
+    ours, theirs = (interpret_real(g, inputs) for g in (graph, read_nir(tmp_path / "g.nir", dt=graph.dt)))
+    assert ours.spikes["alpha"].any()
+    np.testing.assert_array_equal(theirs.spikes["alpha"], ours.spikes["alpha"])
+    np.testing.assert_allclose(theirs.outputs["out"], ours.outputs["out"], rtol=1e-9)

@@ -16,7 +16,7 @@ from avnir.export.onnx_run import onnx_trace
 from avnir.export.onnx_write import onnx_bytes, write_onnx
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.interpret_real import interpret_real
-from avnir.ir.real import RESETS, Input, Lif, Linear, Output, RealOperation, SumPool2d
+from avnir.ir.real import RESETS, Delay, Input, Li, Lif, Linear, Output, RealOperation, SumPool2d
 from avnir.verify.compare import compare
 from avnir.verify.ties import tie_samples
 from tests.networks import audio_visual, spikes
@@ -68,6 +68,29 @@ def test_synaptic_current(reset: str) -> None:
         Node("out", Output((12,)), ("lif",)),
     )
     assert_same(verified(Graph("real", nodes)), seed=4, steps=100)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_delay_is_a_state_for_each_of_its_steps(steps: int) -> None:
+    rng = np.random.default_rng(steps)
+    neuron = Lif(np.array(0.75), np.array(1.0), np.array(1.0), "zero_next")
+    nodes = (
+        Node("x", Input((10,))),
+        Node("fc", Linear(rng.normal(size=(12, 10)) / 2), ("x",)),
+        Node("back", Delay((12,), steps), ("lif",)),
+        Node("rec", Linear(rng.normal(size=(12, 12)) / 4), ("back",)),
+        Node("lif", neuron, ("fc", "rec")),
+        Node("li", Li(np.array(0.9), np.array(0.5), np.array(0.3)), ("lif",)),
+        Node("out", Output((12,)), ("li",)),
+    )
+    graph = verified(Graph("real", nodes))
+    made = {value.name for value in onnx.load_model_from_string(onnx_bytes(graph)).graph.output}
+    delays = {f"back_{index}_next" for index in range(1, steps + 1)}
+    assert made == {"lif", "lif_v_next", "li_v_next", "li_i_next", "out", *delays}
+    inputs = spikes(graph, steps, steps=100, batch=8)
+    ours, theirs = interpret_real(graph, inputs), onnx_trace(graph, inputs)
+    assert 0 < ours.spikes["lif"].mean() < 1
+    np.testing.assert_array_equal(theirs.spikes["lif"], ours.spikes["lif"])
 
 
 def test_the_caller_keeps_the_states(tmp_path: Path) -> None:

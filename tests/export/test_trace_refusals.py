@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from avnir.errors import UnsupportedError
 from avnir.export import trace
+from avnir.export.neurons import STATES
 from tests.export.nets import Explicit, Hidden, spikes
 from tests.export.test_trace_graph import Written, leaky
 
@@ -53,20 +54,39 @@ def test_deterministic_surrogates_are_taken(make: Any) -> None:
     assert len(trace(Hidden(surrogate_disable=True), spikes(4, 2, 6))) == 6
 
 
-@pytest.mark.parametrize(
-    "neuron",
-    [
-        snn.Alpha(0.9, 0.8, init_hidden=True),
-        snn.RSynaptic(0.9, 0.8, linear_features=9, init_hidden=True),
-        snn.RLeaky(0.9, linear_features=9, init_hidden=True),
-    ],
-)
-def test_other_neurons(neuron: nn.Module) -> None:
-    model = Hidden()
-    model.lif1 = neuron
-    (finding,) = refusal(model).findings
-    assert finding.place == "lif1"
-    assert type(neuron).__name__ in finding.problem and "snntorch.Leaky" in finding.remedy
+OTHERS: dict[str, tuple[nn.Module, tuple[int, ...], str]] = {
+    "SLSTM": (snn.SLSTM(6, 9, init_hidden=True), (6,), "step"),
+    "SConv2dLSTM": (snn.SConv2dLSTM(2, 3, 3, init_hidden=True), (2, 6, 6), "step"),
+    "DeltaLeaky": (snn.DeltaLeaky(1.0, 0.9, init_hidden=True), (6,), "step"),
+    "LeakyParallel": (snn.LeakyParallel(6, 9), (6,), "window"),
+    "StateLeaky": (snn.StateLeaky(0.9, 6), (6,), "window"),
+    "LinearLeaky": (snn.LinearLeaky(0.9, 6, 9), (6,), "window"),
+    "AssociativeLeaky": (snn.AssociativeLeaky(6, 3, 3, 9), (6,), "window"),
+}
+"""snnTorch's other neurons, the shape of their samples, and how they are called."""
+
+
+def test_every_neuron_of_snntorch_is_taken_or_known_to_be_refused() -> None:
+    neurons = {name for name, kind in vars(snn).items() if isinstance(kind, type) and is_neuron_class(kind)}
+    abstract = {"SpikingNeuron", "LIF"}
+    assert neurons == {kind.__name__ for kind in STATES} | OTHERS.keys() | abstract
+
+
+def is_neuron_class(kind: type) -> bool:
+    return kind.__module__.startswith("snntorch._neurons")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_neurons(name: str) -> None:
+    neuron, shape, time = OTHERS[name]
+
+    def forward(model: Any, x: Tensor) -> Tensor:
+        result = model.neuron(x)
+        return result[0] if isinstance(result, tuple) else result
+
+    findings = refusal(Written(forward, neuron=neuron), spikes(4, 2, *shape), time=time).findings
+    (named,) = (finding for finding in findings if name in finding.problem)
+    assert named.place == "neuron" and "snntorch.Leaky" in named.remedy
 
 
 def test_a_leaky_with_another_step() -> None:
@@ -265,7 +285,7 @@ def test_parameters_that_are_no_finite_float32(change: Any) -> None:
 def test_all_findings_come_at_once() -> None:
     def forward(model: Any, x: Tensor) -> Any:
         a = model.graded(torch.tanh(model.fc(x)))
-        b = model.alpha(model.fc(x))
+        b = model.delta(model.fc(x))[0]
         both = torch.relu(model.wide(torch.hstack([a, b])))
         spk, mem = model.last(both)
         return spk, mem
@@ -273,7 +293,7 @@ def test_all_findings_come_at_once() -> None:
     parts = {
         "fc": linear(),
         "graded": snn.Leaky(0.9, init_hidden=True, graded_spikes_factor=3.0),
-        "alpha": snn.Alpha(0.9, 0.8, init_hidden=True),
+        "delta": snn.DeltaLeaky(1.0, 0.9, init_hidden=True),
         "wide": nn.Linear(12, 3),
         "last": snn.Leaky(0.9, init_hidden=True, output=True, inhibition=False, threshold=-1.0),
     }
@@ -281,7 +301,7 @@ def test_all_findings_come_at_once() -> None:
     for text in (
         "tanh",
         "graded_spikes_factor",
-        "Alpha",
+        "DeltaLeaky",
         "hstack",
         "relu",
         "negative threshold",

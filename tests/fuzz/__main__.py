@@ -24,7 +24,7 @@ def main() -> int:
     for kind, index, outcome in result.bad:
         print(f"{kind} {index}: {outcome}")
     for (kind, outcome), count in sorted(result.counts.items()):
-        print(f"{kind:8} {outcome:8} {count:6}")
+        print(f"{kind:11} {outcome:8} {count:6}")
     print(f"{result.counts.total()} files in {time.perf_counter() - begin:.0f} s, {len(result.bad)} bad")
     return 1 if result.bad else 0
 

@@ -19,6 +19,7 @@ from avnir.compile import compile_graph
 from avnir.errors import CheckpointError, DataError, InterchangeError, ProgramError
 from avnir.export import Checkpoint, load, read_nir, write_nir
 from avnir.export.container import content_digest
+from avnir.export.nir_program import read_program_nir, write_program_nir
 from avnir.ir.interpret_real import interpret_real
 from avnir.program import ARRAYS, STRUCTURE, Program
 from avnir.trace import Trace
@@ -60,6 +61,14 @@ def _make_nir(folder: Path) -> None:
 
 def _read_nir(folder: Path) -> Any:
     return [read_nir(folder / name) for name in ("net.nir", "deep.nir")]
+
+
+def _make_program_nir(folder: Path) -> None:
+    write_program_nir(compile_graph(audio_visual(0), target.load("loihi2")).program, folder / "program.nir")
+
+
+def _read_program_nir(folder: Path) -> Any:
+    return read_program_nir(folder / "program.nir")
 
 
 def _make_model(folder: Path) -> None:
@@ -132,6 +141,12 @@ KINDS: Mapping[str, Kind] = {
         Program.load,
         ProgramError,
         {STRUCTURE: (*BYTES, record, record), ARRAYS: (*BYTES, archive, archive)},
+    ),
+    "program_nir": Kind(
+        _make_program_nir,
+        _read_program_nir,
+        InterchangeError,
+        {"program.nir": (*BYTES, hdf5, hdf5, hdf5)},
     ),
     "trace": Kind(
         _make_trace, _read_trace, DataError, {"trace.npz": (*BYTES, archive, archive)}, sealed=False

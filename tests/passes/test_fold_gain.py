@@ -14,8 +14,8 @@ from avnir.ir import real
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.interpret_real import interpret_real
 from avnir.ir.operation import Array, Operation, same_array
-from avnir.passes.fold_gain import FoldGain, canonical, leak_problem, unit_gain
-from tests.random_graphs import NIR_LAYERS, inputs_for, real_graph
+from avnir.passes.fold_gain import PARAMETERS, FoldGain, canonical, leak_problem, unit_gain
+from tests.random_graphs import LOOPED_LAYERS, inputs_for, real_graph
 
 
 def graph_of(*nodes: Node, dt: float = 1e-4) -> Graph:
@@ -41,11 +41,13 @@ CONV = real.Conv2d(np.ones((2, 2, 3, 3), np.float32), np.ones(2, np.float32), pa
 
 
 def check_canonical(graph: Graph) -> None:
-    for node in graph.select(lambda op: op.kind == "Lif"):
+    for node in graph.select(lambda op: op.kind in ("Lif", "Li")):
         op: real.Lif = node.op  # type: ignore[assignment]
         shape = graph.shapes[node.name]
         assert same_array(op.gain, canonical(unit_gain(op, graph.dt), shape))
-        for name in ("beta", "threshold", "gain"):
+        for name in PARAMETERS[op.kind][:3]:
+            if name == "alpha":
+                continue
             parameter = getattr(op, name)
             assert parameter.dtype == np.float64
             assert parameter.shape in ((), shape)
@@ -55,7 +57,7 @@ def check_canonical(graph: Graph) -> None:
 @settings(max_examples=120, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_spikes_stay_and_the_form_is_canonical(random: Random) -> None:
-    graph = real_graph(random, NIR_LAYERS)
+    graph = real_graph(random, LOOPED_LAYERS)
     folded, notes = FoldGain()(graph)
     check_canonical(folded)
     assert bool(notes) == any(
@@ -64,7 +66,7 @@ def test_spikes_stay_and_the_form_is_canonical(random: Random) -> None:
             np.broadcast_to(old.op.gain, graph.shapes[old.name]),  # type: ignore[attr-defined]
             np.broadcast_to(folded[old.name].op.gain, graph.shapes[old.name]),  # type: ignore[attr-defined]
         )
-        for old in graph.select(lambda op: op.kind == "Lif")
+        for old in graph.select(lambda op: op.kind in ("Lif", "Li"))
     )
     before, after = (interpret_real(g, inputs_for(graph)) for g in (graph, folded))
     for name, spikes in before.spikes.items():
@@ -157,3 +159,22 @@ def test_a_neuron_with_a_current_gets_gain_one() -> None:
     assert folded["lif"].op.gain == 1  # type: ignore[attr-defined]
     (before,) = folded["lif"].inputs
     np.testing.assert_array_equal(folded[before].op.weight, graph[before].op.weight * 0.125)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("beta", "wanted"), [(0.5, 0.5), (1.0, 1e-4)])
+def test_an_integrator_gets_the_gain_of_a_neuron_and_keeps_its_potential(beta: float, wanted: float) -> None:
+    before = one_layer(CONV, lif(beta))
+    graph = before.with_nodes(
+        Node(n.name, real.Li(np.array(beta), np.array(3.0)), n.inputs) if n.name == "lif" else n
+        for n in before
+    )
+    folded, _ = FoldGain()(graph)
+    assert folded["lif"].op == real.Li(np.array(beta), np.array(wanted))
+    inputs = inputs_for(graph)
+    ours, theirs = (interpret_real(g, inputs).outputs["out"] for g in (graph, folded))
+    np.testing.assert_allclose(theirs, ours, rtol=1e-12)
+
+
+def test_integrators_with_and_without_leak_are_refused() -> None:
+    op = real.Li(np.array([1.0, 0.5]), np.array(1.0))
+    assert leak_problem(op) == leak_problem(lif(np.array([1.0, 0.5])))

@@ -7,7 +7,7 @@ import pytest
 
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.interpret_real import interpret_real
-from avnir.ir.real import RESETS, Input, Lif, Linear, Output
+from avnir.ir.real import RESETS, Delay, Input, Lif, Linear, Output
 from avnir.trace import Trace
 from avnir.verify.compare import Divergence
 from avnir.verify.ties import is_tie, tie_samples
@@ -38,6 +38,24 @@ def test_the_bound_is_float32s(reset: str, offset: float, tie: bool) -> None:
     graph = network((1 + offset) / 3, reset)
     inputs, trace, where = first(graph)
     assert is_tie(graph, inputs, trace, where) is tie
+
+
+@pytest.mark.parametrize(("offset", "tie"), [(0.0, True), (1e-8, True), (1e-5, False), (-1e-5, False)])
+def test_spikes_that_come_back_count_two_steps_later(offset: float, tie: bool) -> None:
+    """In step 2 the layer meets its threshold of 1 with 0.3 of its input and 0.7 of its spike in step 0."""
+    nodes = (
+        Node("x", Input((2,))),
+        Node("fc", Linear(np.array([[1.5, 0.3]])), ("x",)),
+        Node("back", Delay((1,), 2), ("lif",)),
+        Node("rec", Linear(np.array([[0.7 + offset]])), ("back",)),
+        Node("lif", Lif(np.array(0.0), np.array(1.0), np.array(1.0)), ("rec", "fc")),
+        Node("out", Output((1,)), ("lif",)),
+    )
+    graph = verified(Graph("real", nodes))
+    inputs = {"x": np.array([[[1, 0]], [[0, 0]], [[0, 1]]], np.uint8)}
+    trace = interpret_real(graph, inputs)
+    assert trace.spikes["lif"][0, 0, 0] == 1
+    assert is_tie(graph, inputs, trace, Divergence(2, "lif", (0,), 0, 0, 1)) is tie
 
 
 def test_a_planted_flip_is_no_tie() -> None:
