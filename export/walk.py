@@ -225,7 +225,8 @@ class Walk:
             return potential(self.builder, membrane)
         except Refused as refused:
             others = [other for other in self.output_names() if other != name]
-            leave = f", or leave it out: avnir.save(model, example_inputs, path, outputs={others})"
+            call = f"avnir.save(model, example_inputs, path, outputs={others})"
+            leave = f", or leave it out: {call}, --outputs {','.join(others)} on the command line"
             self.find(f"the output {name!r} {refused.problem}", refused.remedy + leave * bool(others))
             return Unknown()
 

@@ -58,6 +58,7 @@ class Request:
     inputs: Path | None = None
     time: Time | None = None
     dt: float | None = None
+    outputs: tuple[int | str, ...] | None = None
 
     @property
     def kind(self) -> str:
@@ -98,9 +99,16 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def packed(
-        model: str, weights: Path | None, inputs: Path | None, time: Any, dt: float | None, **rest: Any
+        model: str,
+        weights: Path | None,
+        inputs: Path | None,
+        time: Any,
+        dt: float | None,
+        outputs: str | None,
+        **rest: Any,
     ) -> Any:
-        return command(request=Request(model, weights, inputs, time, dt), **rest)
+        kept = None if outputs is None else _names(outputs)
+        return command(request=Request(model, weights, inputs, time, dt, kept), **rest)
 
     path = click.Path(path_type=Path)
     options = (
@@ -115,11 +123,19 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="For module:build: what one call of the model gets [default: step].",
         ),
         click.option("--dt", type=float, help="For a NIR file that doesn't say it: seconds a time step."),
+        click.option(
+            "--outputs", help="For module:build: the outputs to keep, by name or position: 0, or spk,aux."
+        ),
     )
     made: Callable[..., Any] = packed
     for option in reversed(options):
         made = option(made)
     return made
+
+
+def _names(text: str) -> tuple[int | str, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    return tuple(int(part) if part.isdigit() else part for part in parts)
 
 
 def open_source(request: Request) -> Source:
@@ -160,6 +176,7 @@ _BELONG: Mapping[str, frozenset[str]] = {
     "weights": frozenset({MODULE}),
     "time": frozenset({MODULE}),
     "dt": frozenset({NIR}),
+    "outputs": frozenset({MODULE}),
 }
 
 
@@ -217,8 +234,9 @@ def _from_module(request: Request) -> Source:
     assert match is not None
     model, file = built(match["module"], match["function"], request.weights)
     time: Time = request.time or "step"
-    made, labels = traced_examples(model, request.inputs, time)
+    made, labels = traced_examples(model, request.inputs, time, request.outputs)
     record: dict[str, Any] = {"kind": MODULE, "name": request.model, "sha256": sha256(file), "time": time}
+    record |= {} if request.outputs is None else {"outputs": list(request.outputs)}
     for what, path in (("weights", request.weights), ("inputs", request.inputs)):
         record |= {} if path is None else {what: _named(path)}
     inputs = {identifier(name): array for name, array in made.examples.arrays().items()}

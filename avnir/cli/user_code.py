@@ -49,8 +49,12 @@ def built(module: str, function: str, weights: Path | None) -> tuple[nn.Module, 
     return model, Path(str(sys.modules[module].__file__))
 
 
-def traced_examples(model: nn.Module, inputs: Path | None, time: Time) -> tuple[Traced, Array | None]:
+def traced_examples(
+    model: nn.Module, inputs: Path | None, time: Time, outputs: tuple[int | str, ...] | None = None
+) -> tuple[Traced, Array | None]:
     """The model's graph with its own run on the arrays in `inputs`, proved by replay; and the labels.
+
+    `outputs`: those that are kept, by name or position; all by default.
 
     Raises DataError where the arrays do not fit forward, UserError where the model fails on them, and what
     `avnir.export.trace` raises.
@@ -67,7 +71,7 @@ def traced_examples(model: nn.Module, inputs: Path | None, time: Time) -> tuple[
     tensors = _tensors(arrays, inputs)
     _check_names(model, arrays, inputs)
     with _their_lines():
-        made = traced(model, tensors, time)
+        made = traced(model, tensors, time, outputs=outputs)
     return made, checked_labels(labels, made.examples.batch)
 
 

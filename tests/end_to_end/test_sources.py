@@ -52,6 +52,12 @@ class Window(Net):
         return torch.stack([Net.forward(self, step) for step in x])
 
 
+class Both(Net):
+    def __init__(self):
+        super().__init__()
+        self.lif2 = snn.Leaky(0.75, init_hidden=True, output=True)
+
+
 class Untraceable(Net):
     def forward(self, x):
         return self.lif2(torch.softmax(self.fc2(self.lif1(torch.sin(self.fc1(x)))), 1))
@@ -250,6 +256,19 @@ def test_both_forms_of_weights_and_of_time_give_the_same_program(run: Run) -> No
     assert len(found) == 1
     other = json.loads(run("verify", "mine.net:build", "--inputs", "x.npz", "--json")[1])["program"]
     assert other not in found
+
+
+def test_outputs_that_the_chip_has_not_are_left_out_on_request(run: Run) -> None:
+    given = ("--weights", "weights.pt", "--inputs", "x.npz")
+    message = refusal(run("verify", "mine.net:Both", *given))
+    assert "is the membrane potential of lif2" in message and "outputs=" in message
+    made = [
+        json.loads(run("verify", build, *given, *more, "--json")[1])["program"]
+        for build, *more in (("mine.net:build",), ("mine.net:Both", "--outputs", "0"))
+    ]
+    assert made[0] is not None
+    assert "spk" in refusal(run("verify", "mine.net:Both", *given, "--outputs", "spk"))
+    assert "--outputs is for module:build" in refusal(run("verify", "model.pt", "--outputs", "0"))
 
 
 def test_the_program_is_that_of_the_same_model_saved(run: Run, folder: Path) -> None:
@@ -559,7 +578,7 @@ def test_what_avnir_exported_is_read_again_to_the_same_program(run: Run, folder:
     (folder / "net_loihi2" / "graph.nir").rename(folder / "graph.h5")
     status, out, _ = run("check", "graph.h5", "--json")
     assert status == 0
-    assert json.loads(out)["demand"] == first["demand"]
+    assert json.loads(out)["placement"] == first["placement"]
 
 
 def test_nir_files_that_are_refused(run: Run, folder: Path) -> None:
