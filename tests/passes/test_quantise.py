@@ -18,7 +18,8 @@ from avnir.ir.latency import latencies, slack
 from avnir.ir.real import RESETS, Input, Lif, Linear, Output
 from avnir.passes.balance_delays import BalanceDelays
 from avnir.passes.merge_synapses import MergeSynapses
-from avnir.passes.quantise import CURRENT_LIMIT, Quantise
+from avnir.passes.quantise import Quantise
+from avnir.passes.scales import CURRENT_LIMIT, FINE
 from avnir.verify.compare import compare
 from tests.networks import audio_visual, spikes
 
@@ -126,7 +127,17 @@ def test_parameters_per_neuron_survive() -> None:
     graph = single(np.eye(3), beta=np.array([0.0, 0.5, 1.0]), threshold=np.array([0.5, 1.0, 2.0]))
     op = quantised(graph)["lif"].op
     assert op.decay_v.tolist() == [4096, 2048, 0]
-    assert op.threshold.tolist() == [63, 127, 254] and op.scale.tolist() == [126, 127, 127]
+    assert op.threshold.tolist() == [127, 254, 508] and op.scale == 254
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_a_coarse_threshold_gets_finer_steps_from_the_exponents(bits: int) -> None:
+    """With 2 bits a threshold of 1 and weights up to 0.7 would be 1 step instead of 1.43."""
+    weight = np.random.default_rng(4).uniform(-0.7, 0.7, (6, 12))
+    integers = quantised(single(weight), bits)
+    lif, exponent = integers["lif"].op, integers["x__lif"].op.exponent
+    assert lif.threshold.min() >= FINE / 2 and exponent > 0
+    np.testing.assert_allclose(lif.threshold / lif.scale, 1, rtol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -1,0 +1,175 @@
+"""Choose a layer's integers by the spikes that they give on example inputs.
+
+The layers are taken in order. Each sees what really arrives, the spikes of the integer layers before it, and
+is judged by the spikes of the real graph's own layer: in how many slots (neuron x step x sample) they
+differ. Every other sample judges; feedback takes its moments from the rest, so that weights which suit only
+the samples that they were made for are not chosen. Candidates differ in
+
+- the scale: the data-free one (`scales`) times FRACTIONS,
+- the weights: each to the nearest integer, or by feedback (`rounding`),
+- the bias: the layer's own, or moved so that the mean error of the current over the data vanishes
+  (M. Nagel, M. van Baalen, T. Blankevoort, M. Welling, "Data-free quantization through weight equalization
+  and bias correction", ICCV 2019, arXiv 1906.04721, section 4.2); not where there is a synaptic current,
+- the threshold: the nearest integer, and then one lower or one higher.
+
+Each group of neurons that has its own scale chooses for itself, and keeps the data-free integers unless
+another candidate is strictly better. A candidate whose current could overflow is none. A layer that no
+rounding changes has nothing to choose.
+
+Weights are chosen for the data: for inputs unlike the examples they can be worse than data-free ones. All is
+deterministic, but as its sums are made in float64 by the machine's linear algebra, another machine may
+decide a near tie differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from avnir.ir.operation import Array
+from avnir.numerics import fixed
+from avnir.passes.examples import Examples
+from avnir.passes.layer_run import different, stepped, summed
+from avnir.passes.moments import MAX_INPUTS, Bundle, bundles
+from avnir.passes.neuron_layer import Layer
+from avnir.passes.rounded import Rounded, neurons, rounded, rounded_nearest
+from avnir.passes.scales import BIAS_LIMIT, CURRENT_LIMIT, Scales, whole_thresholds
+
+FRACTIONS = (1.0, 1.05, 1.1, 1.2, 1.3, 0.95, 0.9, 0.85, 0.8, 0.7)
+"""Of the data-free scale; above 1 the largest weights are clipped."""
+
+
+def calibrated(
+    layer: Layer, scales: Scales, largest: int, examples: Examples
+) -> tuple[Rounded, tuple[str, ...]]:
+    """The best integers of a layer, and what to tell about them; their spikes join `examples.arrived`.
+
+    `scales` are the data-free ones, `largest` is the largest magnitude of a weight.
+    """
+    search = _Search(layer, largest, examples)
+    first = rounded_nearest(layer, scales, largest)
+    told = tuple(_left_alone(layer, examples))
+    if _exact(layer, first):
+        chosen, told = first, ("not calibrated: rounding changes no weight and no threshold",)
+    else:
+        chosen = search.best(first)
+        before, now = (f"{100 * search.agreement(integers):.3f} %" for integers in (first, chosen))
+        steps, samples = examples.extent
+        seen = f"{samples} samples x {steps} steps"
+        told = (f"calibrated on {seen}: {now} of its spike slots agree, {before} with data-free ones", *told)
+    arriving = [examples.arriving(synapse) for synapse in layer.synapses]
+    current = delivered(layer, chosen, arriving).astype(np.int64)
+    examples.arrived[layer.node.name] = stepped(neurons(layer, chosen), current)
+    return chosen, told
+
+
+def delivered(layer: Layer, integers: Rounded, arriving: Sequence[Array]) -> Array:
+    """What a layer's connections make of the spikes that arrive, whole float64 numbers `[T, B, *shape]`."""
+    pairs = zip(integers.weights, integers.scales.exponents, strict=True)
+    return summed(layer, [weight * 2.0**exponent for weight, exponent in pairs], arriving)
+
+
+def _halves(samples: int) -> tuple[slice, slice]:
+    """The samples whose moments are taken, and those that judge: every other one, or the only one twice."""
+    return (slice(0, None, 2), slice(1, None, 2)) if samples > 1 else (slice(None), slice(None))
+
+
+def _left_alone(layer: Layer, examples: Examples) -> Iterator[str]:
+    for synapse in layer.synapses:
+        if synapse.op.weight[0].size > MAX_INPUTS:
+            yield f"{synapse.name} has more than {MAX_INPUTS} weights a row: no feedback between them"
+        if synapse.source not in examples.arrived:
+            yield f"{synapse.source} is chosen later: calibrated with its spikes in the model"
+
+
+def _exact(layer: Layer, chosen: Rounded) -> bool:
+    """Whether rounding changed no weight and no threshold, but for float64's own rounding of the scale."""
+    scales = chosen.scales
+    exact = [layer.scaled(s, scales.values, e) for s, e in zip(layer.synapses, scales.exponents, strict=True)]
+    exact.append(np.broadcast_to(layer.op.threshold * layer.for_neurons(scales.values), layer.shape))
+    made = (*chosen.weights, chosen.threshold)
+    return all(np.allclose(a, b, rtol=1e-12, atol=1e-12) for a, b in zip(made, exact, strict=True))
+
+
+class _Search:
+    """The candidates of one layer, and their spikes on the examples."""
+
+    def __init__(self, layer: Layer, largest: int, examples: Examples) -> None:
+        self.layer, self.largest = layer, largest
+        fitted, judged = _halves(examples.extent[1])
+        self.wanted = examples.real[layer.node.name][:, judged]
+        self.fitted = [examples.arriving(synapse)[:, fitted] for synapse in layer.synapses]
+        self.arriving = [examples.arriving(synapse)[:, judged] for synapse in layer.synapses]
+        modelled = (examples.modelled(synapse)[:, judged] for synapse in layer.synapses)
+        self.mean_current = self._mean(summed(layer, (s.op.weight for s in layer.synapses), modelled))
+
+    def best(self, first: Rounded) -> Rounded:
+        """The best of all candidates, for each group of neurons."""
+        chosen, least = first, self.different(first)
+        for candidate in self._candidates(first):
+            current = self._current(candidate)
+            for tried in self._biases(candidate, current):
+                chosen, least = self._better(chosen, least, tried, current)
+        current = self._current(chosen)
+        for step in (-1, 1):
+            tried = replace(chosen, threshold=np.clip(chosen.threshold + step, 0, fixed.THRESHOLD.high))
+            chosen, least = self._better(chosen, least, tried, current)
+        return chosen
+
+    def agreement(self, integers: Rounded) -> float:
+        """The share of slots that are equal in the real graph."""
+        return 1 - float(self.different(integers).sum()) / self.wanted.size
+
+    def different(self, integers: Rounded) -> Array:
+        """Slots that differ from the real graph's, `[groups]`."""
+        return self._different(integers, self._current(integers))
+
+    def _different(self, integers: Rounded, current: Array) -> Array:
+        spikes = stepped(neurons(self.layer, integers), current.astype(np.int64))
+        return different(self.layer, spikes, self.wanted)
+
+    def _current(self, integers: Rounded) -> Array:
+        return delivered(self.layer, integers, self.arriving)
+
+    def _better(self, chosen: Rounded, least: Array, tried: Rounded, current: Array) -> tuple[Rounded, Array]:
+        """The better of two for each group; the current is that of the one that is tried."""
+        found = self._different(tried, current)
+        fits = self.layer.accumulated(tried.worst_sum(self.layer)) < CURRENT_LIMIT
+        better = fits & (found < least)
+        return chosen.where(better, self.layer, tried), np.where(better, found, least)
+
+    def _candidates(self, first: Rounded) -> Iterator[Rounded]:
+        """Every scale with every way to round the weights."""
+        exponents = first.scales.exponents
+        made = bundles(self.layer, exponents, self.fitted)
+        for fraction in FRACTIONS:
+            scales = whole_thresholds(self.layer, first.scales.times(fraction))
+            plain = rounded_nearest(self.layer, scales, self.largest)
+            yield plain
+            yield self._by_feedback(made, plain)
+
+    def _by_feedback(self, made: Sequence[Bundle], plain: Rounded) -> Rounded:
+        """The weights of `plain` where there is no bundle."""
+        scales, weights = plain.scales, list(plain.weights)
+        pairs = zip(self.layer.synapses, scales.exponents, strict=True)
+        exact = [self.layer.scaled(synapse, scales.values, exponent) for synapse, exponent in pairs]
+        for bundle in made:
+            chosen = bundle.rounded([exact[index] for index in bundle.members], self.largest)
+            for index, weight in zip(bundle.members, chosen, strict=True):
+                weights[index] = weight
+        return rounded(self.layer, scales, tuple(weights))
+
+    def _biases(self, candidate: Rounded, current: Array) -> Iterator[Rounded]:
+        """The candidate itself, and with a bias that makes up for the mean error of its current."""
+        yield candidate
+        if self.layer.op.alpha is None:
+            error = self.mean_current - self._mean(current) / candidate.scales.values
+            limit = self.layer.for_neurons(BIAS_LIMIT / candidate.scales.values)
+            moved = np.clip(candidate.bias + self.layer.for_neurons(error), -limit, limit)
+            yield replace(candidate, bias=moved)
+
+    def _mean(self, current: Array) -> Array:
+        """Over steps, samples and the neurons of a group: float64 `[groups]`."""
+        return np.asarray(current.reshape(*current.shape[:2], self.layer.groups, -1).mean(axis=(0, 1, 3)))

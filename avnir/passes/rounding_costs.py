@@ -1,0 +1,82 @@
+"""What each rounding costs a layer: its spikes with one of them switched on at a time.
+
+Each layer is run alone on the real graph's spikes. With one rounding on, it is the real layer in float64 with
+one of its parameters as the integers say it: weight * 2^exponent / S, threshold / S, (4096 - decay) / 4096,
+mantissa * 2^exponent / (64 S). What all of them, and the registers' own rounding, cost together is measured
+on the integer layer; costs do not add up where one makes up for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from avnir.ir import integer
+from avnir.ir.graph import Graph, Node
+from avnir.ir.operation import Array
+from avnir.ir.real import Lif
+from avnir.numerics import fixed
+from avnir.passes.examples import Examples
+from avnir.passes.layer_run import stepped, summed
+from avnir.passes.neuron_layer import Layer, layer_of
+
+
+@dataclass(frozen=True)
+class RoundingCost:
+    """Slots (neuron x step x sample) of a layer, and how many of them each rounding changes."""
+
+    layer: str
+    slots: int
+    weights: int
+    threshold: int
+    decay: int
+    bias: int
+    together: int
+
+
+def rounding_costs(merged: Graph, integers: Graph, inputs: Mapping[str, Array]) -> tuple[RoundingCost, ...]:
+    """A row for each layer of `merged`, a real graph with merged synapses, and of `integers` made from it.
+
+    `inputs` `[T, B, *shape]`, of which `avnir.passes.examples` says how many are looked at.
+    """
+    examples = Examples.of(merged, inputs)
+    return tuple(_cost(layer_of(merged, node, "layer"), integers, examples) for node in merged.neurons)
+
+
+def _cost(layer: Layer, integers: Graph, examples: Examples) -> RoundingCost:
+    chip: integer.Lif = integers[layer.node.name].op  # type: ignore[assignment]
+    spikes = [examples.modelled(synapse) for synapse in layer.synapses]
+    weights = [_in_steps(integers[synapse.name]) for synapse in layer.synapses]
+    delivered = summed(layer, weights, spikes)
+    current = summed(layer, [synapse.op.weight for synapse in layer.synapses], spikes)
+
+    def changed(neurons: integer.Lif | Lif, given: Array) -> int:
+        return int(np.count_nonzero(stepped(neurons, given) != examples.real[layer.node.name]))
+
+    return RoundingCost(
+        layer.node.name,
+        current.size,
+        weights=changed(layer.op, delivered / chip.scale),
+        threshold=changed(layer.op.replace(threshold=chip.threshold / chip.scale), current),
+        decay=changed(_with_decays(layer.op, chip), current),
+        bias=changed(layer.op.replace(bias=_bias(chip)), current),
+        together=changed(chip, delivered.astype(np.int64)),
+    )
+
+
+def _in_steps(connection: Node) -> Array:
+    op: integer.Connection = connection.op  # type: ignore[assignment]
+    return op.weight * 2.0**op.exponent
+
+
+def _with_decays(op: Lif, chip: integer.Lif) -> Lif:
+    beta = (fixed.DECAY_ONE - chip.decay_v) / fixed.DECAY_ONE
+    if op.alpha is None:
+        return op.replace(beta=beta)
+    return op.replace(beta=beta, alpha=(fixed.CURRENT_DECAY.high - chip.decay_u) / fixed.DECAY_ONE)
+
+
+def _bias(chip: integer.Lif) -> Array:
+    return (chip.bias_mantissa.astype(np.int64) << chip.bias_exponent) / (chip.scale * (1 << fixed.ALIGN))
