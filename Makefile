@@ -28,7 +28,7 @@ check: $(DONE)
 	$(BIN)/lint-imports
 
 lava: $(DONE)
-	$(BIN)/avnir lava setup
+	$(BIN)/avnir lava setup --netx
 
 # torch first, under the constraints: nothing that follows can then choose another build of it.
 $(DONE): pyproject.toml constraints.txt

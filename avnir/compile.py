@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from avnir import __version__
-from avnir.cost.capacity import Demand, check
 from avnir.ir.graph import Graph
+from avnir.ir.operation import Array
 from avnir.passes.balance_delays import BalanceDelays
+from avnir.passes.examples import data_record
 from avnir.passes.fold_batchnorm import FoldBatchNorm
 from avnir.passes.fold_gain import FoldGain
 from avnir.passes.lower_alpha import LowerAlpha
@@ -16,6 +18,7 @@ from avnir.passes.lower_maxpool import LowerMaxPool
 from avnir.passes.merge_synapses import MergeSynapses
 from avnir.passes.note import Note, Pass
 from avnir.passes.quantise import Quantise
+from avnir.place import Placement, place
 from avnir.program import Program
 from avnir.target import Target
 
@@ -25,29 +28,46 @@ TO_NIR: tuple[Pass, ...] = (FoldBatchNorm(), LowerMaxPool(), LowerAlpha(), FoldG
 
 @dataclass(frozen=True)
 class Compiled:
-    """All that `compile_graph` made: the graph as NIR holds it, the program, what it asks for, the notes."""
+    """All that `compile_graph` made: the graph as NIR holds it, the program, its cores, the notes."""
 
     nir_graph: Graph
     program: Program
-    demand: Demand
+    placement: Placement
     notes: tuple[Note, ...]
 
 
-def to_integers(target: Target, weight_bits: int = 8) -> tuple[Pass, ...]:
+def to_integers(
+    target: Target, weight_bits: int = 8, calibration: Mapping[str, Array] | None = None
+) -> tuple[Pass, ...]:
     """What turns such a graph into the chip's integers, balanced in time."""
-    return MergeSynapses(), Quantise(weight_bits), BalanceDelays(target.limits.delay_steps.value)
+    quantise = Quantise(weight_bits, calibration=calibration)
+    return MergeSynapses(), quantise, BalanceDelays(target.limits.delay_steps.value)
 
 
-def compile_graph(graph: Graph, target: Target, weight_bits: int = 8) -> Compiled:
-    """A real graph as a program for `target`.
+def compile_graph(
+    graph: Graph,
+    target: Target,
+    weight_bits: int = 8,
+    calibration: Mapping[str, Array] | None = None,
+    *,
+    chips: int = 1,
+    cores: int | None = None,
+) -> Compiled:
+    """A real graph as a program for `target`, placed on at most `chips` chips of `cores` usable cores each.
 
+    With `calibration`, example inputs `[T, B, *shape]` by name, the integers are those whose spikes on them
+    agree best with the graph's (`avnir.passes.calibrate`); the program's provenance says which data it was.
     Raises UnsupportedError where something has no exact form, LimitError where the target is too
-    small; both with every finding of the pass that refused.
+    small; both with every finding of the pass that refused. DataError where the examples do not fit.
     """
     nir_graph, lowered = run_passes(graph, TO_NIR)
-    integers, quantised = run_passes(nir_graph, to_integers(target, weight_bits))
-    program = Program(integers, target.name, {"avnir": __version__, "weight_bits": weight_bits})
-    return Compiled(nir_graph, program, check(program, target), (*lowered, *quantised))
+    integers, quantised = run_passes(nir_graph, to_integers(target, weight_bits, calibration))
+    provenance: dict[str, Any] = {"avnir": __version__, "weight_bits": weight_bits}
+    if calibration is not None:
+        provenance["calibration"] = data_record(calibration)
+    program = Program(integers, target.name, provenance)
+    placement = place(program, target, chips=chips, cores=cores)
+    return Compiled(nir_graph, program, placement, (*lowered, *quantised))
 
 
 def run_passes(graph: Graph, passes: Sequence[Pass]) -> tuple[Graph, list[Note]]:

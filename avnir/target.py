@@ -41,10 +41,10 @@ class Limit(_Strict):
 
 
 class Cost(_Strict):
-    """A price; `value` None where it was never published."""
+    """A price, or the stated error of totals made from such prices (%); None where it was never published."""
 
     value: float | None = Field(default=None, ge=0)
-    unit: Literal["pJ", "ns", "mW"]
+    unit: Literal["pJ", "ns", "mW", "%"]
     grade: Grade
     source: str = Field(min_length=1)
 

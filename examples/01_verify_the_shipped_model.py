@@ -12,7 +12,7 @@ from avnir.verify.compare import compare
 
 checkpoint = load(Path(__file__).with_name("av_digits.pt"))
 compiled = compile_graph(checkpoint.graph, target.load("loihi2"))
-print(f"{len(compiled.program.graph.neurons)} layers, at least {compiled.demand.cores} cores")
+print(f"{len(compiled.program.graph.neurons)} layers, {compiled.placement.cores} cores")
 
 snntorch = reference(checkpoint.graph, checkpoint.inputs)
 graph = interpret_real(checkpoint.graph, checkpoint.inputs)

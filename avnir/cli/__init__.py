@@ -17,6 +17,7 @@ from avnir import __version__
 from avnir.errors import GateError, UserError
 
 COMMANDS = {
+    "bench": "Say what a model costs on a chip: cores, latency, synaptic operations, energy.",
     "check": "Say what of a model a chip takes exactly, what is lowered, and what is impossible.",
     "doctor": "Say what is installed here and what is missing.",
     "export": "Turn a model into a folder for a chip: NIR, integers, Lava script, report.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from avnir.cli.chips import chip_options
 from avnir.cli.output import emit, json_option, table
 from avnir.cli.source import Request, Source, model_options, open_source
 
@@ -29,8 +30,11 @@ BEHIND_TRACING = ("passes", "limits")
     "--target", "target_name", default="loihi2", show_default=True, help="Chip; see `avnir targets`."
 )
 @click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True)
+@chip_options
 @json_option
-def command(request: Request, target_name: str, weight_bits: int, as_json: bool) -> None:
+def command(
+    request: Request, target_name: str, weight_bits: int, chips: int, cores: int | None, as_json: bool
+) -> None:
     """List what of MODEL a chip takes exactly, what is lowered, what needs microcode, what is impossible.
 
     MODEL is a model.pt, package.module:build (imports and runs your own code, with --weights, --inputs and
@@ -40,7 +44,7 @@ def command(request: Request, target_name: str, weight_bits: int, as_json: bool)
     from avnir import target
 
     chip = target.load(target_name)
-    examination, ties = _examined(request, chip, weight_bits)
+    examination, ties = _examined(request, chip, weight_bits, chips, cores)
     if as_json:
         emit({"model": request.model, "target": chip.name, **examination.record(), "rounding_ties": ties})
     else:
@@ -49,7 +53,9 @@ def command(request: Request, target_name: str, weight_bits: int, as_json: bool)
         sys.exit(2)
 
 
-def _examined(request: Request, chip: Target, weight_bits: int) -> tuple[Examination, list[int]]:
+def _examined(
+    request: Request, chip: Target, weight_bits: int, chips: int, cores: int | None
+) -> tuple[Examination, list[int]]:
     """All that is known about the model, and the example samples that float32's rounding decides."""
     from avnir.errors import Finding, ReplayError, UnsupportedError
     from avnir.verify.findings import Examination, examine
@@ -61,7 +67,7 @@ def _examined(request: Request, chip: Target, weight_bits: int) -> tuple[Examina
     except ReplayError as error:
         finding = Finding("the examples", str(error), "Nothing else was examined")
         return Examination(findings=(finding,), unasked=BEHIND_TRACING), list(getattr(error, "samples", ()))
-    examination = examine(source.graph, chip, weight_bits)
+    examination = examine(source.graph, chip, weight_bits, chips=chips, cores=cores)
     ties, different = _replayed(source)
     unwritable, unasked = _written(source)
     return replace(
@@ -123,11 +129,13 @@ def _rows(examination: Examination) -> list[tuple[str, ...]]:
 
 
 def _lines(chip: Target, examination: Examination, ties: list[int]) -> list[str]:
+    from avnir.cost.cores import cores_text
+
     lines = []
     if ties:
         lines.append(f"float32 rounding decides a spike in the examples {', '.join(map(str, ties))}")
-    if asked := examination.demand:
-        lines.append(f"{chip.title}: at least {asked.cores} of {chip.limits.cores.value} cores")
+    if placement := examination.placement:
+        lines.append(f"{chip.title}: {cores_text(placement)}")
     if examination.unasked:
         lines.append(f"not evaluated behind a refusal: {', '.join(examination.unasked)}")
     return [*lines, *_verdict(chip, examination.findings)]

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from avnir.cli.calibration import calibrate_option, calibration_inputs, calibration_line
+from avnir.cli.chips import chip_options
+from avnir.cli.explain import explained, show_explained
+from avnir.cli.netx import NETX_FILE, for_netx, netx_option, netx_record, show_netx
 from avnir.cli.output import emit, json_option
 from avnir.cli.source import Request, Source, model_options, open_source, sha256
 
 if TYPE_CHECKING:
     from avnir.compile import Compiled
+    from avnir.export.nir_schema import Form
+    from avnir.program import Program
     from avnir.verify.stages import Verification
 
 MANIFEST = "manifest.json"
+PLACEMENT = "placement.json"
 FORMAT = "avnir-export-1"
 SILICON = "not tested on silicon"
 NOT_COMPARED = "nothing was compared: no example inputs were given (--inputs)"
@@ -31,63 +38,97 @@ NOT_COMPARED = "nothing was compared: no example inputs were given (--inputs)"
     help="Folder to write [default: MODEL_TARGET beside MODEL].",
 )
 @click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True)
+@calibrate_option
+@chip_options
+@click.option(
+    "--nir-form",
+    type=click.Choice(["standard", "strict"]),
+    default="standard",
+    show_default=True,
+    help="graph.nir as other frameworks write it, soft resets in the metadata; or all in NIR's operations.",
+)
 @click.option("--onnx", is_flag=True, help="Write step.onnx too: one time step, the caller keeps the states.")
-@click.option("--explain", is_flag=True, help="Print what each pass did, and what it left alone and why.")
+@netx_option
+@click.option(
+    "--explain", is_flag=True, help="Print what each pass did or left alone and why, and each layer's cores."
+)
 @json_option
 def command(
     request: Request,
     target_name: str,
     out: Path | None,
     weight_bits: int,
+    calibrate: str | None,
+    chips: int,
+    cores: int | None,
+    nir_form: Form,
     onnx: bool,
+    netx: bool,
     explain: bool,
     as_json: bool,
 ) -> None:
-    """Turn MODEL into a folder: graph.nir, program/, lava.py, report.html, manifest.json.
+    """Turn MODEL into a folder: graph.nir, program/, placement.json, lava.py, report.html, manifest.json.
 
-    MODEL is a model.pt, package.module:build (imports and runs your own code, with --weights, --inputs and
-    --time), or a NIR file. The integers are run on the CPU engine over MODEL's examples, or --inputs, and
-    compared with the reference; a graph that does not reproduce the reference in every spike is not written
-    (exit status 1). A NIR file without --inputs is written with nothing compared, and says so.
+    program.nir holds the integers as NIR too, where they have such a form. MODEL is a model.pt,
+    package.module:build (imports and runs your own code, with --weights, --inputs and --time), or a NIR file.
+    The integers are run on the CPU engine over MODEL's examples, or --inputs, and compared with the
+    reference; a graph that does not reproduce the reference in every spike is not written (exit status 1). A
+    NIR file without --inputs is written with nothing compared, and says so.
     """
     from avnir import target
     from avnir.cli.progress import stage
     from avnir.cli.stages import compared, show
     from avnir.compile import compile_graph
+    from avnir.cost.cores import cores_record, cores_text
 
     chip = target.load(target_name)
     source = open_source(request)
     folder = out or request.stem.with_name(f"{request.stem.name}_{chip.name}")
+    calibration = calibration_inputs(source, calibrate)
     with stage("compile"):
-        compiled = compile_graph(source.graph, chip, weight_bits)
-    verification = None
+        compiled = compile_graph(source.graph, chip, weight_bits, calibration, chips=chips, cores=cores)
+    if netx:
+        compiled = for_netx(compiled, chip, chips, cores)
+    verification, integers = None, None
     if source.inputs is not None:
-        verification, _ = compared(source, compiled.program, ["cpu"], source.inputs, source.labels)
+        verification, integers = compared(source, compiled.program, ["cpu"], source.inputs, source.labels)
         verification.gate()
-    manifest = write_folder(folder, source, compiled, verification, onnx)
-    record = {"folder": str(folder), **manifest, "demand": vars(compiled.demand)}
+    netx_run = netx_record(compiled.program, source.inputs, integers) if netx else {}
+    manifest = write_folder(folder, source, compiled, verification, onnx, netx, nir_form)
+    record = {"folder": str(folder), **manifest, "placement": cores_record(compiled.placement)}
+    record |= {"netx": netx_run} if netx else {}
     record |= {} if verification is None else verification.record()
     if explain:
-        record["notes"] = [str(note) for note in compiled.notes]
+        record |= explained(source, compiled, chip)
     if as_json:
         emit(record)
         return
-    for line in record.get("notes", []):
-        click.echo(line)
+    if explain:
+        show_explained(record, chip)
     if verification is None:
         click.echo(NOT_COMPARED)
     else:
         show(verification)
-    click.echo(
-        f"{chip.title}: at least {compiled.demand.cores} of {chip.limits.cores.value} cores; {SILICON}"
-    )
+    if calibrate:
+        click.echo(calibration_line(compiled.program, calibrate))
+    for name, reason in manifest.get("left_out", {}).items():
+        click.echo(f"left out {name}: {reason}")
+    if netx:
+        show_netx(netx_run)
+    click.echo(f"{chip.title}: {cores_text(compiled.placement)}; {SILICON}")
     click.echo(
         f"wrote {folder}: {', '.join(sorted({name.split('/')[0] for name in manifest['files']}))}, {MANIFEST}"
     )
 
 
 def write_folder(
-    folder: Path, source: Source, compiled: Compiled, verification: Verification | None, onnx: bool
+    folder: Path,
+    source: Source,
+    compiled: Compiled,
+    verification: Verification | None,
+    onnx: bool,
+    netx: bool,
+    nir_form: Form,
 ) -> dict[str, Any]:
     """Write the folder whole or not at all; same input, same bytes. Returns the manifest."""
     from avnir import __version__
@@ -97,15 +138,21 @@ def write_folder(
     from avnir.report.html import report
 
     with atomic_folder(folder, MANIFEST) as made:
-        write_nir(compiled.nir_graph, made / "graph.nir")
+        write_nir(compiled.nir_graph, made / "graph.nir", form=nir_form)
         (made / "program").mkdir()
         compiled.program.write_into(made / "program")
+        (made / PLACEMENT).write_text(compiled.placement.json(), encoding="utf-8")
+        left_out = _write_program_nir(compiled.program, made / "program.nir")
         (made / "lava.py").write_text(script(compiled.program), encoding="utf-8")
         (made / "report.html").write_text(report(source.name, compiled, verification), encoding="utf-8")
         if onnx:
             from avnir.export.onnx_write import write_onnx
 
             write_onnx(source.graph, made / "step.onnx")
+        if netx:
+            from avnir.hardware.lava.netx import write_netx
+
+            write_netx(compiled.program, made / NETX_FILE)
         files = sorted(path for path in made.rglob("*") if path.is_file())
         manifest = {
             "format": FORMAT,
@@ -116,6 +163,19 @@ def write_folder(
             "compared_samples": 0 if verification is None else verification.samples,
             "program": compiled.program.digest,
             "files": {str(path.relative_to(made)): sha256(path) for path in files},
+            **({"left_out": left_out} if left_out else {}),
         }
         (made / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return manifest
+
+
+def _write_program_nir(program: Program, path: Path) -> dict[str, str]:
+    """Write the integers as NIR too; where they take more than such a file may, why there is none."""
+    from avnir.errors import UnsupportedError
+    from avnir.export.nir_program import write_program_nir
+
+    try:
+        write_program_nir(program, path)
+    except UnsupportedError as error:
+        return {path.name: str(error)}
+    return {}

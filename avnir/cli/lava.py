@@ -22,8 +22,9 @@ def command() -> None:
     "--python", type=click.Path(dir_okay=False, path_type=Path), help="The Python 3.10 to build on."
 )
 @click.option("--force", is_flag=True, help="Make it anew even if it is there.")
+@click.option("--netx", is_flag=True, help="Add lava-dl too (68 MB), which reads the netx.net of an export.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def setup(python: Path | None, force: bool, as_json: bool) -> None:
+def setup(python: Path | None, force: bool, netx: bool, as_json: bool) -> None:
     """Make the environment once; about a minute."""
     from rich.console import Console
     from rich.markup import escape
@@ -32,7 +33,7 @@ def setup(python: Path | None, force: bool, as_json: bool) -> None:
 
     console = Console(stderr=True)
     with console.status("looking for Python") as shown:
-        folder = make(lambda line: shown.update(escape(line[: console.width - 4])), python, force)
+        folder = make(lambda line: shown.update(escape(line[: console.width - 4])), python, force, netx)
     click.echo(json.dumps({"environment": str(folder)}) if as_json else f"Lava is ready in {folder}")
 
 

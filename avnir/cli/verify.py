@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
+from avnir.cli.calibration import calibrate_option, calibration_inputs, calibration_line
+from avnir.cli.chips import chip_options
 from avnir.cli.output import emit, json_option
+from avnir.cli.progress import stage
 from avnir.cli.source import Request, model_options, open_source
 from avnir.cli.stages import compared, show
 
@@ -19,6 +22,8 @@ from avnir.cli.stages import compared, show
 )
 @click.option("--samples", type=click.IntRange(1), help="Use the first N samples only.")
 @click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True)
+@calibrate_option
+@chip_options
 @click.option(
     "--min-agreement", type=click.FloatRange(0, 1), help="Fail below this share of equal spike slots."
 )
@@ -31,6 +36,9 @@ def command(
     backends: tuple[str, ...],
     samples: int | None,
     weight_bits: int,
+    calibrate: str | None,
+    chips: int,
+    cores: int | None,
     min_agreement: float | None,
     min_accuracy: float | None,
     max_synops: float | None,
@@ -47,6 +55,7 @@ def command(
     from avnir.backend import REFERENCES, find, installed
     from avnir.cli.inputs import checked_labels, first_samples
     from avnir.compile import compile_graph
+    from avnir.cost.cores import cores_record, cores_text
     from avnir.cost.synops import count
     from avnir.errors import DataError, GateError
     from avnir.trace import checked_inputs
@@ -63,7 +72,9 @@ def command(
     inputs, labels = first_samples(checked_inputs(source.graph, source.inputs), source.labels, samples)
     batch = next(iter(inputs.values())).shape[1]
     labels = checked_labels(labels, batch)
-    compiled = compile_graph(source.graph, chip, weight_bits)
+    calibration = calibration_inputs(source, calibrate)
+    with stage("compile"):
+        compiled = compile_graph(source.graph, chip, weight_bits, calibration, chips=chips, cores=cores)
     verification, integer = compared(source, compiled.program, backends, inputs, labels)
     synops = count(compiled.program, inputs, integer)
     if as_json:
@@ -72,14 +83,16 @@ def command(
                 **verification.record(),
                 "target": chip.name,
                 "program": compiled.program.digest,
-                "demand": vars(compiled.demand),
+                "placement": cores_record(compiled.placement),
                 "synops_per_sample": dict(synops.total),
             }
         )
     else:
         show(verification)
+        if calibrate:
+            click.echo(calibration_line(compiled.program, calibrate))
         totals = ", ".join(f"{value:,.0f} {name}" for name, value in synops.total.items())
-        click.echo(f"SynOps a sample: {totals}; at least {compiled.demand.cores} cores of {chip.title}")
+        click.echo(f"SynOps a sample: {totals}; {cores_text(compiled.placement)} of {chip.title}")
     verification.gate(min_agreement, min_accuracy)
     if max_synops is not None and synops.total["stored"] > max_synops:
         raise GateError(

@@ -42,16 +42,21 @@ class Latency:
     """Of S chip steps (the window and the latency of its last layer) and B samples.
 
     terms: ns `[S, B]` by `TERMS`. cores: for `neurons` and `synapses` the core with the most, as an index
-    into the placement's addresses, `[S, B]`. messages, hops, between_chips: sums per sample `[B]`.
-    figures: the costs that were used, with their grades and sources.
+    into the placement's addresses, `[S, B]`. messages, between_chips: sums per sample `[B]`; links: messages
+    on every link, `[B, chips * links]`. figures: the costs that were used, with their grades and sources.
     """
 
     terms: Mapping[str, Array]
     cores: Mapping[str, Array]
     messages: Array
-    hops: Array
+    links: Array
     between_chips: Array
     figures: Mapping[str, Cost]
+
+    @property
+    def hops(self) -> Array:
+        """Hops from tile to tile by direction (`avnir.place.mesh`), sums per sample `[B, 4]`."""
+        return self.links.reshape(len(self.links), -1, 4).sum(axis=1)
 
     @property
     def steps(self) -> Array:
@@ -103,7 +108,7 @@ def latency(
         terms={name: np.stack([each.terms[name] for each in timed]) for name in TERMS},
         cores={name: np.stack([each.cores[name] for each in timed]) for name in ("neurons", "synapses")},
         messages=np.sum([each.step.messages for each in timed], axis=0),
-        hops=np.sum([each.step.links.sum(axis=1) for each in timed], axis=0),
+        links=np.sum([each.step.links for each in timed], axis=0),
         between_chips=np.sum([each.step.between_chips for each in timed], axis=0),
         figures=figures,
     )
@@ -173,7 +178,7 @@ def summary(found: Latency, placement: Placement) -> list[tuple[str, str]]:
             ", ".join(f"{name} in {100 * share:.0f} %" for name, share in found.binds.items() if share),
         ),
         ("busiest core", f"chip {chip}, core {number} ({layers}), by its {by}"),
-        ("messages, hops a sample", f"{found.messages.mean():.0f}, {found.hops.mean():.0f}"),
+        ("messages, hops a sample", f"{found.messages.mean():.0f}, {found.hops.sum(axis=1).mean():.0f}"),
         ("covers", BOUNDARY),
         ("not in it", NOT_TIMED),
     ]

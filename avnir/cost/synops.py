@@ -44,7 +44,7 @@ def count(program: Program, inputs: Mapping[str, Array], trace: Trace) -> Synapt
     found: dict[str, Mapping[str, float]] = {}
     for node in graph.select(lambda op: op.connection):  # type: ignore[attr-defined]
         source = node.inputs[0]
-        sent = trace.spikes[source] if source in trace.spikes else np.asarray(inputs[source]) != 0
+        sent = np.asarray(trace.spikes[source] if source in trace.spikes else inputs[source]) != 0
         shape = graph.shapes[source]
         messages = sent.sum(axis=(0, 1), dtype=np.int64)
         stored = node.op.fan_out(shape, nonzero=False)  # type: ignore[attr-defined]

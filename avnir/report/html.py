@@ -7,7 +7,10 @@ from html import escape
 
 from avnir import __version__
 from avnir.compile import Compiled
+from avnir.cost.cores import cores_text
 from avnir.ir.latency import latencies
+from avnir.place.table import core_rows
+from avnir.target import load
 from avnir.verify.stages import Verification, layer_table
 
 _STYLE = """
@@ -34,14 +37,15 @@ _NOT_COMPARED = (
 def report(model: str, compiled: Compiled, verification: Verification | None) -> str:
     """The page for one exported model; without a verification it says that nothing was compared."""
     program = compiled.program
-    demand = compiled.demand
+    placement = compiled.placement
     parts = [
         f"<h1>{escape(model)} on {escape(program.target)}</h1>",
         *([_NOT_COMPARED] if verification is None else _comparison(verification)),
         _table("The program", ("node", "operation", "shape", "latency in steps"), _nodes(compiled)),
-        f"<p>{demand.neurons} neurons, {demand.synapses} weights, {demand.synaptic_words} words of synaptic "
-        f"memory: at least {demand.cores} cores. The first output comes {program.latency} chip steps after "
-        "the first input.</p>",
+        _table("The cores", *core_rows(placement, load(program.target))),
+        f"<p>{placement.neurons} neurons, {placement.synaptic_words} words of synaptic memory on "
+        f"{cores_text(placement)}. The first output comes {program.latency} chip steps after the first "
+        "input.</p>",
         "<h2>What each pass did</h2><ul>",
         *(f"<li>{escape(str(note))}</li>" for note in compiled.notes),
         f"</ul><footer><p>avnir {__version__}, program <code>{program.digest}</code></p></footer>",

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from avnir.compile import TO_NIR, to_integers
-from avnir.cost.capacity import Demand, check, demand
-from avnir.errors import Finding, LimitError, UnsupportedError
+from avnir.cost.cores import cores_record
+from avnir.errors import Finding, UnsupportedError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Operation
 from avnir.ir.real import Input, Lif, MaxPool2d, Scale, SumPool2d
 from avnir.passes.note import Note, Pass
+from avnir.place import Placement, place
 from avnir.program import Program
 from avnir.target import Target
 
@@ -47,7 +48,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Examination:
-    """All findings on one graph; `demand` only where nothing had to be replaced to go on.
+    """All findings on one graph; `placement` only where there are none.
 
     `unasked` names the passes, or the limits, that could not be evaluated behind a refusal.
     """
@@ -56,7 +57,7 @@ class Examination:
     findings: tuple[Finding, ...] = ()
     notes: tuple[Note, ...] = ()
     unasked: tuple[str, ...] = ()
-    demand: Demand | None = None
+    placement: Placement | None = None
 
     @property
     def exportable(self) -> bool:
@@ -71,12 +72,17 @@ class Examination:
             "findings": [vars(finding) for finding in self.findings],
             "not_evaluated": list(self.unasked),
             "notes": [str(note) for note in self.notes],
-            "demand": None if self.demand is None else vars(self.demand),
+            "placement": None if self.placement is None else cores_record(self.placement),
         }
 
 
-def examine(graph: Graph, target: Target, weight_bits: int = 8) -> Examination:
-    """Every finding of every pass and limit for a real `graph` on `target`; raises none of them."""
+def examine(
+    graph: Graph, target: Target, weight_bits: int = 8, *, chips: int = 1, cores: int | None = None
+) -> Examination:
+    """Every finding of every pass and limit for a real `graph` on `target`; raises none of them.
+
+    `chips` and `cores` as `avnir.place.place` takes them; TargetError where they are none of the chip's.
+    """
     findings: dict[Finding, None] = {}
     notes: list[Note] = []
     passes = (*TO_NIR, *to_integers(target, weight_bits))
@@ -90,21 +96,23 @@ def examine(graph: Graph, target: Target, weight_bits: int = 8) -> Examination:
         if made is None:
             unasked = (*(later.name for later in passes[index + 1 :]), LIMITS)
             break
-    asked = None
+    placed = None
     if made is not None:
         exact = not findings
-        asked, found = _limits(Program(made, target.name), target)
-        asked = asked if exact else None
+        placed, found = _limits(Program(made, target.name), target, chips, cores)
+        placed = placed if exact else None
         findings |= dict.fromkeys(found)
     layers = tuple(_layers(graph, made, notes, tuple(findings)))
-    return Examination(layers, tuple(findings), tuple(notes), unasked, asked)
+    return Examination(layers, tuple(findings), tuple(notes), unasked, placed)
 
 
-def _limits(program: Program, target: Target) -> tuple[Demand, tuple[Finding, ...]]:
+def _limits(
+    program: Program, target: Target, chips: int, cores: int | None
+) -> tuple[Placement | None, tuple[Finding, ...]]:
     try:
-        return check(program, target), ()
-    except LimitError as error:
-        return demand(program, target), error.findings
+        return place(program, target, chips=chips, cores=cores), ()
+    except UnsupportedError as error:
+        return None, error.findings
 
 
 def _passed(graph: Graph, step: Pass) -> tuple[Graph | None, list[Note], tuple[Finding, ...]]:

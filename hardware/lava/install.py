@@ -21,29 +21,47 @@ VERSION = "import sys; print(sys.executable); print('%d.%d' % sys.version_info[:
 INSTALL = ("-m", "pip", "install", "--no-deps", "--ignore-requires-python", "--disable-pip-version-check")
 """Every version is pinned, so nothing is resolved; lava-nc refuses Python 3.11 and 3.12, on which it runs."""
 
+LAVA_DL_VERSION = "0.6.0"
+NETX = (f"lava-dl=={LAVA_DL_VERSION}", "h5py==3.14.0")
+"""What reads netx files. lava-dl is 68 MB, most of it examples; torch, which it declares, is not needed."""
 
-def setup(progress: Progress, python: Path | None = None, force: bool = False) -> Path:
+
+def setup(progress: Progress, python: Path | None = None, force: bool = False, netx: bool = False) -> Path:
     """Make the environment unless it is there, check it by a run, and return its folder.
 
-    `progress` is told each step in words. Several set-ups at once wait for one another. Raises
-    BackendError where no fitting Python is found, or where installing or the run fails.
+    With `netx` lava-dl is added, also to one that is there. `progress` is told each step in words. Several
+    set-ups at once wait for one another. Raises BackendError where no fitting Python is found, or where
+    installing or the run fails.
     """
     executable, version = interpreter(python)
     folder = place(version)
     with _alone(folder, progress):
         if Environment(folder).complete and not force:
             progress(f"{folder} is there already")
-            return folder
-        for leftover in folder.parent.glob(f".{folder.name}.*/"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        with atomic_folder(folder, "pyvenv.cfg") as made:
-            progress(f"making an environment of Python {version}")
-            _run([executable, "-m", "venv", made], progress)
-            _run([Environment(made).python, *INSTALL, "-r", REQUIREMENTS], progress)
-            progress("running one neuron layer in it")
-            smoke(Environment(made))
+        else:
+            _make(folder, executable, version, progress)
+        if netx and not has_netx(Environment(folder)):
+            progress(f"adding lava-dl {LAVA_DL_VERSION}")
+            _run([Environment(folder).python, *INSTALL, *NETX], progress)
     progress(f"{folder} is ready")
     return folder
+
+
+def has_netx(environment: Environment) -> bool:
+    """Whether it holds lava-dl in the version that avnir was checked against."""
+    found = environment.folder.glob(f"lib/python3.*/site-packages/lava_dl-{LAVA_DL_VERSION}.dist-info")
+    return any(found)
+
+
+def _make(folder: Path, executable: Path, version: str, progress: Progress) -> None:
+    for leftover in folder.parent.glob(f".{folder.name}.*/"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with atomic_folder(folder, "pyvenv.cfg") as made:
+        progress(f"making an environment of Python {version}")
+        _run([executable, "-m", "venv", made], progress)
+        _run([Environment(made).python, *INSTALL, "-r", REQUIREMENTS], progress)
+        progress("running one neuron layer in it")
+        smoke(Environment(made))
 
 
 def interpreter(python: Path | None) -> tuple[Path, str]:

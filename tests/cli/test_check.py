@@ -66,7 +66,8 @@ def test_what_can_be_exported_says_how_each_operation_is_taken() -> None:
     examination = examine(graph, LOIHI2)
     assert examination.exportable
     assert examination.unasked == ()
-    assert examination.demand == compile_graph(graph, LOIHI2).demand
+    assert examination.placement is not None
+    assert examination.placement.pieces == compile_graph(graph, LOIHI2).placement.pieces
     found = taken(examination)
     assert list(found) == [node.name for node in graph]
     assert {found[n] for n in ("image", "conv1", "lif1", "fc_audio", "lif_out", "hidden")} == {EXACT}
@@ -93,14 +94,14 @@ def test_resets_need_a_programmable_chip(reset: str) -> None:
     assert programmable.exportable
     assert {name for name, how in taken(fixed).items() if how == IMPOSSIBLE} == neurons
     assert {finding.place for finding in fixed.findings} == neurons
-    assert fixed.demand is not None
+    assert fixed.placement is None
 
 
 def test_every_pass_and_limit_is_asked_at_once() -> None:
     graph = everything_wrong()
     examination = examine(graph, LOIHI1)
     assert examination.unasked == ()
-    assert examination.demand is None
+    assert examination.placement is None
     problems = {finding.place: finding.problem for finding in examination.findings}
     assert set(problems) == {
         "pool (net.py:7)",
@@ -160,10 +161,10 @@ def test_json_and_table_say_the_same(capsys: pytest.CaptureFixture[str]) -> None
     record = json.loads(capsys.readouterr().out)
     assert record["exportable"] is True
     assert record["rounding_ties"] == record["findings"] == record["not_evaluated"] == []
-    assert record["demand"]["cores"] == 4
+    assert record["placement"]["cores"] == 6
     main(["check", model])
     text = capsys.readouterr().out
-    assert "at least 4 of 120 cores" in text
+    assert "6 of 120 cores" in text
     assert "it can be exported for loihi2" in text
     for layer in record["layers"]:
         assert layer["name"] in text

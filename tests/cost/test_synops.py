@@ -7,9 +7,7 @@ import pytest
 
 from avnir import target
 from avnir.compile import compile_graph
-from avnir.cost.capacity import check, demand
 from avnir.cost.synops import count
-from avnir.errors import LimitError
 from avnir.ir import integer
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.interpret_integer import interpret_integer
@@ -56,6 +54,13 @@ def test_convolution_counts_borders_exactly() -> None:
     assert found["fan_out"] == pytest.approx(2 * 49 / 9)
 
 
+def test_a_graded_message_is_one_operation_a_synapse() -> None:
+    x = np.array([[[5, 0, -3]]], np.int64)
+    nodes = program(integer.Dense(np.ones((4, 3), np.int8)), (3,)).graph.nodes
+    made = Program(verified(Graph("integer", (Node("x", integer.Input((3,), 8)), *nodes[1:]))), "loihi2")
+    assert count(made, {"x": x}, interpret_integer(made.graph, {"x": x})).total["stored"] == 2 * 4
+
+
 def test_means_are_per_sample() -> None:
     x = np.ones((2, 5, 3), np.uint8)
     assert counted(integer.Dense(np.ones((4, 3), np.int8)), x)["stored"] == 2 * 3 * 4
@@ -81,10 +86,3 @@ def test_stored_counts_every_delivered_synapse(seed: int) -> None:
 def test_words_follow_the_published_rows() -> None:
     """Rows printed in lava-dl's netx tutorials: dense 64 to 10 at 8 bits takes 256 words."""
     assert integer.Dense(np.zeros((10, 64), np.int8)).synaptic_words(8) == 256
-
-
-def test_a_program_that_is_too_large_names_what_binds() -> None:
-    made = program(integer.Dense(np.zeros((3000, 3000), np.int8)), (3000,))
-    assert demand(made, target.load("loihi2")).cores == -(-3000 * 938 // 16000)
-    with pytest.raises(LimitError, match=r"needs at least 176 cores .* a chip has 120"):
-        check(made, target.load("loihi2"))

@@ -12,7 +12,7 @@ import pytest
 from tests.end_to_end.conftest import ROOT, Avnir, as_json
 
 PROGRAM = {"program/arrays.npz", "program/program.json", "program.nir"}
-FILES = {"graph.nir", "lava.py", "report.html", *PROGRAM}
+FILES = {"graph.nir", "lava.py", "placement.json", "report.html", *PROGRAM}
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

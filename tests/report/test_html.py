@@ -61,6 +61,8 @@ def test_the_page_is_well_formed_and_says_the_verdict(changed: bool) -> None:
     assert "Not tested on silicon" in text
     assert "lif1" in text
     assert "delayed by" in text
+    assert "on 1 of 120 cores" in text
+    assert "SynMem" in text
 
 
 def test_names_are_escaped() -> None:

@@ -47,7 +47,7 @@ def steps(model: nn.Module, inputs: torch.Tensor, folder: Path) -> Iterator[Step
     def step(name: str, work: Callable[[], Any]) -> Step:
         return name, lambda: done.update({name: work()})
 
-    examples = examples_for(model, inputs, "step", None)
+    examples = examples_for(model, inputs, "step", None, None)
     yield step("run the model", lambda: record(model, examples))
     yield step("torch.export", lambda: capture(model, examples))
     yield step("read the graph", lambda: graph_of(model, done["torch.export"], examples))

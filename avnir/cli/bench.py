@@ -1,0 +1,198 @@
+"""`avnir bench`: what a model costs on a chip, every figure with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from avnir.cli.calibration import calibrate_option, calibration_inputs
+from avnir.cli.chips import chip_options
+from avnir.cli.output import emit, json_option, table
+from avnir.cli.progress import stage
+from avnir.cli.source import Request, Source, model_options, open_source
+
+if TYPE_CHECKING:
+    from avnir.compile import Compiled
+    from avnir.cost.convention import Arithmetic
+    from avnir.cost.energy import Ledger
+    from avnir.cost.latency import Latency
+    from avnir.cost.synops import SynapticOperations
+    from avnir.ir.operation import Array
+    from avnir.target import Target
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """All costs of one run of `samples` x `steps` on the CPU engine."""
+
+    compiled: Compiled
+    chip: Target
+    samples: int
+    steps: int
+    timed: Latency
+    synops: SynapticOperations
+    energy: Ledger
+    convention: tuple[Arithmetic, ...]
+
+
+@click.command("bench")
+@model_options
+@click.option("--target", "target_name", required=True, help="Chip; see `avnir targets`.")
+@click.option("--samples", type=click.IntRange(1), help="Use the first N samples only.")
+@click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True)
+@calibrate_option
+@chip_options
+@json_option
+def command(
+    request: Request,
+    target_name: str,
+    samples: int | None,
+    weight_bits: int,
+    calibrate: str | None,
+    chips: int,
+    cores: int | None,
+    as_json: bool,
+) -> None:
+    """Say what MODEL costs on a chip: cores, latency, synaptic operations, energy.
+
+    The integers are run on the CPU engine over MODEL's examples, or --inputs, and every event is counted.
+    Each price is printed with its grade and its source; a sum that needs a price that was never published is
+    refused, and what was counted is printed. Nothing was measured on silicon.
+    """
+    from avnir import target
+    from avnir.cli.inputs import first_samples
+    from avnir.compile import compile_graph
+    from avnir.errors import DataError
+
+    chip = target.load(target_name)
+    source = open_source(request)
+    if source.inputs is None:
+        raise DataError(
+            f"{source.name} holds no example inputs; give --inputs FILE.npz, [T, B, ...] per input"
+        )
+    inputs, _ = first_samples(source.inputs, None, samples)
+    calibration = calibration_inputs(source, calibrate)
+    with stage("compile"):
+        compiled = compile_graph(source.graph, chip, weight_bits, calibration, chips=chips, cores=cores)
+    costs = _costs(compiled, chip, inputs)
+    if as_json:
+        emit(_record(source, costs))
+    else:
+        _show(source, costs)
+
+
+def _costs(compiled: Compiled, chip: Target, inputs: dict[str, Array]) -> _Costs:
+    from avnir.backend import find
+    from avnir.cost.convention import arithmetic
+    from avnir.cost.energy import ledger
+    from avnir.cost.latency import latency
+    from avnir.cost.synops import count
+    from avnir.trace import checked_inputs
+
+    program, placement = compiled.program, compiled.placement
+    inputs = checked_inputs(program.graph, inputs)
+    steps, batch = next(iter(inputs.values())).shape[:2]
+    with stage("cpu"), find("cpu").session(program) as session:
+        trace = session.run(inputs, states=True)
+    with stage("costs"):
+        timed = latency(program, placement, chip, inputs, trace)
+        return _Costs(
+            compiled,
+            chip,
+            batch,
+            steps,
+            timed,
+            count(program, inputs, trace),
+            ledger(program, placement, chip, inputs, trace, timed),
+            arithmetic(program, inputs, trace),
+        )
+
+
+def _show(source: Source, costs: _Costs) -> None:
+    from avnir.cost import convention, energy, latency
+    from avnir.cost.cores import cores_text
+    from avnir.place.table import core_rows
+
+    placement, chip = costs.compiled.placement, costs.chip
+    runs = f"{costs.samples} samples x {costs.steps} steps"
+    click.echo(f"{source.name} on {chip.title}: {runs} on the CPU engine; nothing was measured on silicon")
+    table(f"placement: {cores_text(placement)}", *core_rows(placement, chip))
+    table("latency", ("what", "value"), latency.summary(costs.timed, placement))
+    table("made of", ("time", "value", "grade", "source"), latency.figure_rows(costs.timed))
+    table("synaptic operations a sample", ("connection", *_conventions()), _synops_rows(costs.synops))
+    columns = ("term", "count a sample", "price", "energy", "grade", "source")
+    table("energy a sample", columns, energy.rows(costs.energy))
+    for line in energy.summary(costs.energy):
+        click.echo(line)
+    click.echo()
+    rows = [
+        (a.operation, f"{a.count:,.1f}", energy.priced(a.cost), energy.nanojoules(a.joules))
+        for a in costs.convention
+    ]
+    head = ("operation", "count a sample", "price", "energy")
+    table(f"{convention.NAME}, no chip's energy", head, rows)
+    click.echo(f"source: {convention.SOURCE}")
+
+
+def _conventions() -> tuple[str, ...]:
+    from avnir.cost.synops import CONVENTIONS
+
+    return CONVENTIONS
+
+
+def _synops_rows(synops: SynapticOperations) -> list[tuple[str, ...]]:
+    counted = [*synops.by_connection.items(), ("all", synops.total)]
+    return [(name, *(f"{counts[c]:,.1f}" for c in _conventions())) for name, counts in counted]
+
+
+def _record(source: Source, costs: _Costs) -> dict[str, Any]:
+    return {
+        "model": source.name,
+        "target": costs.chip.name,
+        "program": costs.compiled.program.digest,
+        "samples": costs.samples,
+        "steps": costs.steps,
+        "placement": _placement_record(costs),
+        "latency": _latency_record(costs),
+        "synops_per_sample": {"total": costs.synops.total, "by_connection": costs.synops.by_connection},
+        "energy_per_sample": costs.energy.record(),
+        "arithmetic_convention_per_sample": [
+            {"operation": a.operation, "count": a.count, **a.cost.model_dump(), "joules": a.joules}
+            for a in costs.convention
+        ],
+    }
+
+
+def _placement_record(costs: _Costs) -> dict[str, Any]:
+    from avnir.cost.cores import cores_record
+    from avnir.place.table import core_rows
+
+    head, rows = core_rows(costs.compiled.placement, costs.chip)
+    listed = [dict(zip(head, row, strict=True)) for row in rows]
+    return {**cores_record(costs.compiled.placement), "by_core": listed}
+
+
+def _latency_record(costs: _Costs) -> dict[str, Any]:
+    from avnir.cost.latency import BOUNDARY, NOT_TIMED
+
+    timed, placement = costs.timed, costs.compiled.placement
+    core, term = timed.busiest
+    return {
+        "step_ns": {"mean": float(timed.steps.mean()), "longest": float(timed.steps.max())},
+        "window_ns": {"mean": float(timed.windows.mean()), "longest": float(timed.windows.max())},
+        "chip_steps": len(timed.steps),
+        "binds": timed.binds,
+        "busiest_core": {
+            "chip": placement.addresses[core][0],
+            "core": placement.addresses[core][1],
+            "by": term,
+        },
+        "messages": float(timed.messages.mean()),
+        "hops": float(timed.hops.sum(axis=1).mean()),
+        "messages_between_chips": float(timed.between_chips.mean()),
+        "figures": {name: cost.model_dump() for name, cost in timed.figures.items()},
+        "covers": BOUNDARY,
+        "not_in_it": NOT_TIMED,
+    }
