@@ -10,7 +10,6 @@ from avnir import __version__
 from avnir.ir.graph import Graph
 from avnir.ir.operation import Array
 from avnir.passes.balance_delays import BalanceDelays
-from avnir.passes.examples import data_record
 from avnir.passes.fold_batchnorm import FoldBatchNorm
 from avnir.passes.fold_gain import FoldGain
 from avnir.passes.lower_alpha import LowerAlpha
@@ -20,6 +19,7 @@ from avnir.passes.note import Note, Pass
 from avnir.passes.quantise import Quantise
 from avnir.place import Placement, place
 from avnir.program import Program
+from avnir.rounding.examples import data_record
 from avnir.target import Target
 
 TO_NIR: tuple[Pass, ...] = (FoldBatchNorm(), LowerMaxPool(), LowerAlpha(), FoldGain())
@@ -56,7 +56,7 @@ def compile_graph(
     """A real graph as a program for `target`, placed on at most `chips` chips of `cores` usable cores each.
 
     With `calibration`, example inputs `[T, B, *shape]` by name, the integers are those whose spikes on them
-    agree best with the graph's (`avnir.passes.calibrate`); the program's provenance says which data it was.
+    agree best with the graph's (`avnir.rounding.calibrate`); the program's provenance says which data it was.
     Raises UnsupportedError where something has no exact form, LimitError where the target is too
     small; both with every finding of the pass that refused. DataError where the examples do not fit.
     """

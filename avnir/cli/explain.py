@@ -12,7 +12,7 @@ from avnir.cli.output import table
 if TYPE_CHECKING:
     from avnir.cli.source import Source
     from avnir.compile import Compiled
-    from avnir.passes.rounding_costs import RoundingCost
+    from avnir.rounding.costs import RoundingCost
     from avnir.target import Target
 
 ROUNDINGS = ("weights", "threshold", "decay", "bias", "together")
@@ -45,7 +45,7 @@ def show_explained(account: Mapping[str, Any], chip: Target) -> None:
 def _roundings(source: Source, compiled: Compiled) -> tuple[RoundingCost, ...]:
     from avnir.compile import run_passes
     from avnir.passes.merge_synapses import MergeSynapses
-    from avnir.passes.rounding_costs import rounding_costs
+    from avnir.rounding.costs import rounding_costs
 
     if source.inputs is None:
         return ()

@@ -37,12 +37,12 @@ from avnir.ir import integer
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array
 from avnir.numerics import fixed
-from avnir.passes.calibrate import calibrated
-from avnir.passes.examples import Examples
-from avnir.passes.neuron_layer import Layer, layer_of, message_bits, origin
 from avnir.passes.note import Note
-from avnir.passes.rounded import Rounded, operations, rounded_nearest
-from avnir.passes.scales import CURRENT_LIMIT, Scales, choose_scales
+from avnir.rounding.calibrate import calibrated
+from avnir.rounding.examples import Examples
+from avnir.rounding.neuron_layer import Layer, layer_of, message_bits, origin
+from avnir.rounding.rounded import Rounded, operations, rounded_nearest
+from avnir.rounding.scales import CURRENT_LIMIT, Scales, choose_scales
 
 
 @dataclass(frozen=True)

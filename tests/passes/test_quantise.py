@@ -19,7 +19,7 @@ from avnir.ir.real import RESETS, Input, Lif, Linear, Output
 from avnir.passes.balance_delays import BalanceDelays
 from avnir.passes.merge_synapses import MergeSynapses
 from avnir.passes.quantise import Quantise
-from avnir.passes.scales import CURRENT_LIMIT, FINE
+from avnir.rounding.scales import CURRENT_LIMIT, FINE
 from avnir.verify.compare import compare
 from tests.networks import audio_visual, spikes
 

@@ -10,7 +10,7 @@ from avnir.ir.operation import Array
 from avnir.ir.real import Input, Lif, Linear, Output
 from avnir.passes.merge_synapses import MergeSynapses
 from avnir.passes.quantise import Quantise
-from avnir.passes.rounding_costs import RoundingCost, rounding_costs
+from avnir.rounding.costs import RoundingCost, rounding_costs
 
 LATTICE = np.random.default_rng(0).integers(-127, 128, (12, 30)) / 128
 LATTICE[:, 0] = 127 / 128

@@ -12,8 +12,8 @@ import numpy as np
 
 from avnir.ir.operation import Array
 from avnir.numerics import fixed
-from avnir.passes.neuron_layer import Layer
-from avnir.passes.rounding import nearest
+from avnir.rounding.feedback import nearest
+from avnir.rounding.neuron_layer import Layer
 
 CURRENT_LIMIT = fixed.STATE_LIMIT >> fixed.ALIGN
 """2^17: a summed input of this size overflows the 24-bit current."""

@@ -15,8 +15,8 @@ import numpy as np
 
 from avnir.ir.operation import Array
 from avnir.ir.real import Conv2d
-from avnir.passes.neuron_layer import Layer, Synapse
-from avnir.passes.rounding import Feedback
+from avnir.rounding.feedback import Feedback
+from avnir.rounding.neuron_layer import Layer, Synapse
 
 MAX_INPUTS = 4096
 """Weights of a row up to which a covariance is made: its factor takes their cube, seconds at this size."""

@@ -30,12 +30,12 @@ import numpy as np
 
 from avnir.ir.operation import Array
 from avnir.numerics import fixed
-from avnir.passes.examples import Examples
-from avnir.passes.layer_run import different, stepped, summed
-from avnir.passes.moments import MAX_INPUTS, Bundle, bundles
-from avnir.passes.neuron_layer import Layer
-from avnir.passes.rounded import Rounded, neurons, rounded, rounded_nearest
-from avnir.passes.scales import BIAS_LIMIT, CURRENT_LIMIT, Scales, whole_thresholds
+from avnir.rounding.examples import Examples
+from avnir.rounding.layer_run import different, stepped, summed
+from avnir.rounding.moments import MAX_INPUTS, Bundle, bundles
+from avnir.rounding.neuron_layer import Layer
+from avnir.rounding.rounded import Rounded, neurons, rounded, rounded_nearest
+from avnir.rounding.scales import BIAS_LIMIT, CURRENT_LIMIT, Scales, whole_thresholds
 
 FRACTIONS = (1.0, 1.05, 1.1, 1.2, 1.3, 0.95, 0.9, 0.85, 0.8, 0.7)
 """Of the data-free scale; above 1 the largest weights are clipped."""

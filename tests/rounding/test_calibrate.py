@@ -16,16 +16,16 @@ from avnir.ir.interpret_real import interpret_real
 from avnir.ir.latency import slack
 from avnir.ir.operation import Array
 from avnir.ir.real import Conv2d, Delay, Input, Lif, Linear, Output
-from avnir.passes import examples
-from avnir.passes.calibrate import calibrated, delivered
-from avnir.passes.examples import Examples, data_record
-from avnir.passes.layer_run import stepped
 from avnir.passes.merge_synapses import MergeSynapses
-from avnir.passes.moments import bundles
-from avnir.passes.neuron_layer import layer_of
 from avnir.passes.quantise import Quantise
-from avnir.passes.rounded import neurons, rounded_nearest
-from avnir.passes.scales import CURRENT_LIMIT, choose_scales
+from avnir.rounding import examples
+from avnir.rounding.calibrate import calibrated, delivered
+from avnir.rounding.examples import Examples, data_record
+from avnir.rounding.layer_run import stepped
+from avnir.rounding.moments import bundles
+from avnir.rounding.neuron_layer import layer_of
+from avnir.rounding.rounded import neurons, rounded_nearest
+from avnir.rounding.scales import CURRENT_LIMIT, choose_scales
 from avnir.verify.compare import compare
 from tests.networks import audio_visual, spikes
 
@@ -199,8 +199,8 @@ def test_a_recurrent_layer_is_calibrated_with_its_spikes_in_the_model() -> None:
 
 
 def test_too_long_rows_are_rounded_without_feedback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("avnir.passes.moments.MAX_INPUTS", 30)
-    monkeypatch.setattr("avnir.passes.calibrate.MAX_INPUTS", 30)
+    monkeypatch.setattr("avnir.rounding.moments.MAX_INPUTS", 30)
+    monkeypatch.setattr("avnir.rounding.calibrate.MAX_INPUTS", 30)
     notes = compile_graph(dense(), LOIHI2, 4, correlated(1)).notes
     assert [n.node for n in notes if "no feedback between them" in n.text] == ["lif1"]
 
@@ -223,7 +223,7 @@ def test_synapses_share_a_covariance_only_as_far_as_it_may_grow(monkeypatch: pyt
     assert sorted(bundle.members for bundle in made) == [(0, 1), (2,)]
     assert [len(bundle.feedback) for bundle in made] == [2, 1]
     assert made[0].feedback[0].factor.shape == (27, 27)
-    monkeypatch.setattr("avnir.passes.moments.MAX_INPUTS", 20)
+    monkeypatch.setattr("avnir.rounding.moments.MAX_INPUTS", 20)
     assert [bundle.members for bundle in bundles(layer, [0, 0, 0], arriving)] == [(0,), (1,)]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avnir.ir.operation import Array
-from avnir.passes.rounding import BLOCK, Feedback, nearest
+from avnir.rounding.feedback import BLOCK, Feedback, nearest
 
 
 def problem(seed: int, rows: int, size: int, samples: int) -> tuple[Array, Array]:
@@ -56,7 +56,7 @@ def test_blocks_change_nothing(size: int, monkeypatch: pytest.MonkeyPatch) -> No
     weights, covariance = problem(1, 6, size, 400)
     feedback = Feedback.of(covariance)
     in_blocks = feedback.rounded(weights, 31)
-    monkeypatch.setattr("avnir.passes.rounding.BLOCK", size)
+    monkeypatch.setattr("avnir.rounding.feedback.BLOCK", size)
     np.testing.assert_array_equal(feedback.rounded(weights, 31), in_blocks)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from avnir.ir import integer, real
 from avnir.ir.operation import Array
-from avnir.passes.neuron_layer import Layer, Synapse
+from avnir.rounding.neuron_layer import Layer, Synapse
 
 
 def summed(layer: Layer, weights: Iterable[Array], spikes: Iterable[Array]) -> Array:

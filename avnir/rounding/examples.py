@@ -13,8 +13,8 @@ import numpy as np
 from avnir.ir.graph import Graph
 from avnir.ir.interpret_real import interpret_real
 from avnir.ir.operation import Array, digest
-from avnir.passes.layer_run import lagged
-from avnir.passes.neuron_layer import Synapse
+from avnir.rounding.layer_run import lagged
+from avnir.rounding.neuron_layer import Synapse
 from avnir.trace import checked_inputs
 
 MAX_SLOTS = 1 << 23

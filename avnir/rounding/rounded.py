@@ -12,9 +12,9 @@ from avnir.ir.graph import Node
 from avnir.ir.operation import Array, Shape
 from avnir.ir.real import Linear
 from avnir.numerics import fixed
-from avnir.passes.neuron_layer import Layer, Synapse
-from avnir.passes.rounding import nearest
-from avnir.passes.scales import Scales
+from avnir.rounding.feedback import nearest
+from avnir.rounding.neuron_layer import Layer, Synapse
+from avnir.rounding.scales import Scales
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array
 from avnir.ir.real import Lif
 from avnir.numerics import fixed
-from avnir.passes.examples import Examples
-from avnir.passes.layer_run import stepped, summed
-from avnir.passes.neuron_layer import Layer, layer_of
+from avnir.rounding.examples import Examples
+from avnir.rounding.layer_run import stepped, summed
+from avnir.rounding.neuron_layer import Layer, layer_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class RoundingCost:
 def rounding_costs(merged: Graph, integers: Graph, inputs: Mapping[str, Array]) -> tuple[RoundingCost, ...]:
     """A row for each layer of `merged`, a real graph with merged synapses, and of `integers` made from it.
 
-    `inputs` `[T, B, *shape]`, of which `avnir.passes.examples` says how many are looked at.
+    `inputs` `[T, B, *shape]`, of which `avnir.rounding.examples` says how many are looked at.
     """
     examples = Examples.of(merged, inputs)
     return tuple(_cost(layer_of(merged, node, "layer"), integers, examples) for node in merged.neurons)

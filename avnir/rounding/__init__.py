@@ -1,0 +1,1 @@
+"""How a layer becomes integers: its scales, the rounding of its weights, and the choice by examples."""
