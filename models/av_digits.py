@@ -18,7 +18,7 @@ Every convolution is followed by batch normalisation, every neuron is `snntorch.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast
@@ -29,6 +29,8 @@ from snntorch import surrogate
 from torch import Tensor, nn
 
 from avnir.errors import UserError
+from avnir.ir.operation import Shape
+from avnir.models.classifier import Classifier
 
 Modality = Literal["both", "image", "audio"]
 Fire = Callable[[snn.Leaky, Tensor], Tensor]
@@ -159,19 +161,24 @@ class AudioBranch(nn.Module):
         return fire(self.lif2, self.norm2(self.conv2(x))).flatten(1)
 
 
-class DigitNetwork(nn.Module, ABC):
+class DigitNetwork(Classifier):
     """What the three variants share: the decision layers, the window, and the reset."""
-
-    inputs: tuple[str, ...]
-    """Names of the inputs, in the order of `forward`."""
 
     def __init__(self, config: AVDigitsConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.steps = config, config.steps
         self.dropout = nn.Dropout(config.dropout)
         self.lif_hidden = _leaky(config)
         self.fc_out = nn.Linear(config.hidden, config.classes)
         self.lif_out = _leaky(config)
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        known = {"image": self.config.image_shape, "audio": self.config.audio_shape}
+        return {name: known[name] for name in self.inputs}
+
+    def identity(self) -> dict[str, Any]:
+        return self.config.to_json()
 
     def run(self, fire: Fire, *inputs: Tensor) -> Tensor:
         """Inputs [N, c, h, w], one per modality -> output spikes [N, classes], neurons run by `fire`."""

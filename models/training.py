@@ -27,7 +27,7 @@ from torch.nn.functional import cross_entropy
 
 from avnir.errors import CheckpointError, DataError
 from avnir.files import atomic_path
-from avnir.models.av_digits import DigitNetwork
+from avnir.models.classifier import Classifier
 from avnir.models.data.encoding import rate_encode
 from avnir.models.data.pairs import PairedData, Split
 
@@ -65,7 +65,7 @@ Progress = Callable[[int, int], None]
 
 
 def train(
-    network: DigitNetwork,
+    network: Classifier,
     data: PairedData,
     config: TrainingConfig,
     *,
@@ -82,9 +82,8 @@ def train(
     Raises `CheckpointError` for a checkpoint that is unreadable or of another run.
     """
     run = _identity(network, data, config)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), config.learning_rate, weight_decay=config.weight_decay
-    )
+    trainable = [values for values in network.parameters() if values.requires_grad]
+    optimiser = torch.optim.AdamW(trainable, config.learning_rate, weight_decay=config.weight_decay)
     history = _resume(resume, run, network, optimiser) if resume else []
     inputs, labels = _tensors(network, data.train)
     for epoch in range(len(history), config.epochs):
@@ -101,7 +100,7 @@ def train(
     return history
 
 
-def accuracy(network: DigitNetwork, split: Split) -> float:
+def accuracy(network: Classifier, split: Split) -> float:
     """The fraction of pairs whose label has the most output spikes (of equals, the lowest class)."""
     network.eval()
     inputs, labels = _tensors(network, split)
@@ -114,29 +113,32 @@ def accuracy(network: DigitNetwork, split: Split) -> float:
     return correct / len(labels)
 
 
-def spike_counts(network: DigitNetwork, values: list[Tensor]) -> Tensor:
+def spike_counts(network: Classifier, values: list[Tensor]) -> Tensor:
     """Values in [0, 1], one [B, c, h, w] per input of the network -> output spikes per class [B, classes]."""
-    spikes = (rate_encode(value, network.config.steps) for value in values)
+    spikes = (rate_encode(value, network.steps) for value in values)
     return network.window(*spikes).sum(0)
 
 
-def example_inputs(network: DigitNetwork, split: Split, count: int) -> tuple[tuple[Tensor, ...], Tensor]:
+def example_inputs(network: Classifier, split: Split, count: int) -> tuple[tuple[Tensor, ...], Tensor]:
     """Encoded inputs [T, count, c, h, w], one per input of the network, and labels [count] int64."""
     inputs, labels = _tensors(network, split.take(count))
-    return tuple(rate_encode(values, network.config.steps) for values in inputs), labels
+    return tuple(rate_encode(values, network.steps) for values in inputs), labels
 
 
-def _tensors(network: DigitNetwork, split: Split) -> tuple[list[Tensor], Tensor]:
-    shapes = {"image": network.config.image_shape, "audio": network.config.audio_shape}
+def _tensors(network: Classifier, split: Split) -> tuple[list[Tensor], Tensor]:
     arrays = {"image": split.images, "audio": split.audio}
+    if unknown := sorted(set(network.inputs) - set(arrays)):
+        raise DataError(f"the network takes {', '.join(unknown)}, the data are {' and '.join(arrays)}")
     for name in network.inputs:
-        if arrays[name].shape[1:] != shapes[name]:
-            raise DataError(f"{name} data is {arrays[name].shape[1:]}, the network takes {shapes[name]}")
+        if arrays[name].shape[1:] != network.shapes[name]:
+            raise DataError(
+                f"{name} data is {arrays[name].shape[1:]}, the network takes {network.shapes[name]}"
+            )
     return [torch.from_numpy(arrays[name]) for name in network.inputs], torch.from_numpy(split.labels)
 
 
 def _epoch(
-    network: DigitNetwork,
+    network: Classifier,
     optimiser: torch.optim.Optimizer,
     inputs: list[Tensor],
     labels: Tensor,
@@ -169,9 +171,7 @@ def _set_rate(optimiser: torch.optim.Optimizer, config: TrainingConfig, done: fl
         group["lr"] = config.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
-def _batch(
-    network: DigitNetwork, inputs: list[Tensor], chosen: Tensor, config: TrainingConfig
-) -> list[Tensor]:
+def _batch(network: Classifier, inputs: list[Tensor], chosen: Tensor, config: TrainingConfig) -> list[Tensor]:
     """The chosen pairs, images moved at random; spectrograms start and end with the clip, and stay."""
     reach = {"image": config.image_shift, "audio": 0}
     return [shifted(values[chosen], reach[name]) for name, values in zip(network.inputs, inputs, strict=True)]
@@ -190,12 +190,12 @@ def shifted(values: Tensor, reach: int) -> Tensor:
     return padded[picture, channel, rows[:, None, :, None], columns[:, None, None, :]]
 
 
-def _identity(network: DigitNetwork, data: PairedData, config: TrainingConfig) -> dict[str, Any]:
+def _identity(network: Classifier, data: PairedData, config: TrainingConfig) -> dict[str, Any]:
     """What must agree for a checkpoint to be continued; JSON values only."""
     described = {**data.provenance, "name": data.name, "pairs": len(data.train)}
     return {
         "format": FORMAT,
-        "model": network.config.to_json(),
+        "model": network.identity(),
         "data": described,
         "training": asdict(config),
     }
@@ -204,7 +204,7 @@ def _identity(network: DigitNetwork, data: PairedData, config: TrainingConfig) -
 def _write_checkpoint(
     path: Path,
     run: dict[str, Any],
-    network: DigitNetwork,
+    network: Classifier,
     optimiser: torch.optim.Optimizer,
     history: list[EpochMetrics],
 ) -> None:
@@ -219,7 +219,7 @@ def _write_checkpoint(
 
 
 def _resume(
-    path: Path, run: dict[str, Any], network: DigitNetwork, optimiser: torch.optim.Optimizer
+    path: Path, run: dict[str, Any], network: Classifier, optimiser: torch.optim.Optimizer
 ) -> list[EpochMetrics]:
     """Load weights and optimiser state; the metrics of the epochs done so far."""
     saved = _read_checkpoint(path)

@@ -7,16 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import snntorch
 import torch
 from click.testing import CliRunner, Result
 
 import avnir
+from avnir import target
 from avnir.cli.train import command
-from avnir.errors import DataError
-from avnir.export import TieError
+from avnir.compile import compile_graph
+from avnir.errors import DataError, TargetError
+from avnir.export import TieError, load
 from avnir.models import build
 from avnir.models.data import generator
+from avnir.program import Program
 
 
 @pytest.fixture
@@ -40,7 +45,8 @@ def test_it_saves_the_network_with_test_examples(saved: list[tuple[Any, ...]], t
     assert (printed["model"], printed["train_pairs"], printed["test_pairs"]) == (str(out), 100, 497)
     [(network, inputs, path, options)] = saved
     assert path == out
-    assert [tensor.shape for tensor in inputs] == [(8, 9, 1, 16, 16)] * 2
+    assert list(inputs) == ["image", "audio"]
+    assert [tensor.shape for tensor in inputs.values()] == [(8, 9, 1, 16, 16)] * 2
     assert options["labels"].shape == (9,)
     assert options["notes"]["test_accuracy"] == printed["test_accuracy"]
     again = build(*options["architecture"])
@@ -104,3 +110,84 @@ def test_more_pairs_than_there_are_is_refused(saved: list[tuple[Any, ...]], opti
     result = run(option, "100000")
     assert isinstance(result.exception, DataError)
     assert saved == []
+
+
+@pytest.fixture
+def few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer generated pairs, so that a run is short."""
+    monkeypatch.setattr(generator, "load_generator", partial(generator.load_generator, 150))
+
+
+def program_of(path: Path, bits: int) -> Program:
+    return compile_graph(load(path).graph, target.load("loihi2"), bits).program
+
+
+def test_trained_integers_are_what_the_saved_model_compiles_to(few_pairs: None, tmp_path: Path) -> None:
+    out = tmp_path / "four.pt"
+    options = (
+        "--epochs",
+        "1",
+        "--examples",
+        "9",
+        "--quantise",
+        "loihi2",
+        "--weight-bits",
+        "4",
+        "--json",
+    )
+    result = run(*options, "--out", str(out))
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    program = program_of(out, 4)
+    assert printed["program"] == program.digest
+    assert 0 < printed["float_accuracy"] <= 1
+    slots = sum(int(np.prod(program.graph.shapes[node.name])) for node in program.graph.neurons)
+    assert printed["equal_slots"] == 8 * 9 * slots
+    notes = load(out).notes
+    assert (notes["weight_bits"], notes["program"]) == (4, program.digest)
+
+
+def test_training_on_starts_from_a_saved_model(few_pairs: None, tmp_path: Path) -> None:
+    first, out = tmp_path / "first.pt", tmp_path / "out.pt"
+    few = ("--examples", "9")
+    assert run("--epochs", "1", "--modality", "image", "--out", str(first), *few).exit_code == 0
+    result = run("--start", str(first), "--quantise", "loihi2", "--out", str(out), *few)
+    assert result.exit_code == 0, result.output
+    assert "generated digits, image: trained in" in result.stdout
+    assert "integers        8 bits for loihi2, program " in result.stdout
+    assert f"program {program_of(out, 8).digest[:12]};" in result.stdout
+    assert list(load(out).inputs) == ["image"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--start", "a.pt"], "--start is what --quantise begins with"),
+        (["--start", "a.pt", "--quantise", "loihi2", "--resume", "b"], "leave out --resume"),
+        (
+            ["--start", "a.pt", "--quantise", "loihi2", "--modality", "image", "--checkpoint", "c"],
+            "leave out --modality, --checkpoint",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_together_are_refused(arguments: list[str], complaint: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+
+
+def test_an_unknown_target_is_refused_before_any_work() -> None:
+    result = run("--quantise", "abacus")
+    assert isinstance(result.exception, TargetError)
+
+
+def test_a_model_of_other_data_is_refused(few_pairs: None, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    foreign = torch.nn.Sequential(
+        torch.nn.Linear(6, 4), snntorch.Leaky(beta=0.5, init_hidden=True, reset_mechanism="zero")
+    )
+    path = tmp_path / "foreign.pt"
+    avnir.save(foreign, torch.ones(3, 2, 6), path)
+    result = run("--start", str(path), "--quantise", "loihi2", "--out", str(tmp_path / "out.pt"))
+    assert isinstance(result.exception, DataError)
+    assert "the data are image and audio" in str(result.exception)
