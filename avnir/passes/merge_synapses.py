@@ -24,7 +24,7 @@ import numpy as np
 from avnir.errors import Finding, GraphError, UnsupportedError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array, Shape
-from avnir.ir.real import Delay, Flatten, Lif, Linear, Threshold
+from avnir.ir.real import Conv2d, Delay, Flatten, Lif, Linear, Threshold
 from avnir.passes.note import Note
 from avnir.passes.synapse_algebra import Synapse, after, as_matrix, identity, made_shape, scaled
 
@@ -49,18 +49,15 @@ class MergeSynapses:
         notes: list[Note] = []
         for node in graph.neurons:
             try:
-                synapses, told = _synapses(graph, node, taken)
+                paths = _paths(graph, node)
                 neuron, into_current = _neuron(graph, node)
+                synapses, told = _synapses(graph, node, paths, into_current, taken)
             except GraphError as error:
                 findings.append(
                     Finding(node.source or node.name, "its inputs have no form as synapses", str(error))
                 )
                 continue
             taken |= {made.name for ways in synapses for made in ways}
-            if np.any(into_current):
-                synapses.append(_ticking(node, into_current, taken))
-                told.append(f"its bias is a synapse from {synapses[-1][2].name}, which spikes in every step")
-                taken |= {made.name for made in synapses[-1]}
             nodes += [made for ways in synapses for made in ways]
             nodes.append(Node(node.name, neuron, tuple(w[-1].name for w in synapses), node.source))
             notes += [Note(self.name, node.name, text) for text in told]
@@ -70,13 +67,20 @@ class MergeSynapses:
         return graph.with_nodes(nodes), notes
 
 
-def _synapses(graph: Graph, node: Node, taken: Iterable[str]) -> tuple[list[list[Node]], list[str]]:
-    """For each path into `node`, the nodes that replace it, in order; and what to tell about it."""
-    paths = _paths(graph, node)
+def _synapses(
+    graph: Graph, node: Node, paths: list[Path], into_current: Array, taken: Iterable[str]
+) -> tuple[list[list[Node]], list[str]]:
+    """For each path into `node`, the nodes that replace it, in order; and what to tell about it.
+
+    `into_current`, a constant that the neuron takes through synapses, comes last.
+    """
     synapses = [_composed(graph, node, source, path) for source, path in paths]
     sources = [graph.shapes[source] for source, _ in paths]
-    if len({made_shape(op, s) for op, s in zip(synapses, sources, strict=True)}) > 1:
+    shape, *others = {made_shape(op, s) for op, s in zip(synapses, sources, strict=True)}
+    constant = np.broadcast_to(into_current, graph.shapes[node.name])
+    if others or (np.any(constant) and not _same_in_channels(constant, shape)):
         synapses = [as_matrix(op, s) for op, s in zip(synapses, sources, strict=True)]
+        shape = (constant.size,)
     made: list[list[Node]] = []
     notes: list[str] = []
     names = set(taken)
@@ -94,7 +98,16 @@ def _synapses(graph: Graph, node: Node, taken: Iterable[str]) -> tuple[list[list
         names |= {part.name for part in made[-1]}
         if len(path) > 1:
             notes.append(f"{', '.join(step.name for step in path)} merged into one synapse from {source}")
+    if np.any(constant):
+        made.append(_ticking(node, constant, shape, names))
+        notes.append(f"its bias is a synapse from {made[-1][2].name}, which spikes in every step")
     return made, notes
+
+
+def _same_in_channels(values: Array, shape: Shape) -> bool:
+    """Whether what a convolution makes of `shape` could have these values as its bias; of a row, always."""
+    rows = values.reshape(shape[0], -1)
+    return bool(np.all(rows == rows[:, :1]))
 
 
 def _placed(node: Node, before: Shape, behind: Shape, delay: int) -> list[Node]:
@@ -158,20 +171,28 @@ def _neuron(graph: Graph, node: Node) -> tuple[Lif, Array]:
     return lif.replace(gain=np.array(1.0), bias=bias if np.any(bias) else None), into_current
 
 
-def _ticking(node: Node, weight: Array, taken: set[str]) -> list[Node]:
-    """A neuron that spikes in every step and its synapses, `weight` of the layer's shape, into `node`.
+def _ticking(node: Node, constant: Array, shape: Shape, taken: set[str]) -> list[Node]:
+    """Neurons that spike in every step and their synapses, which bring `constant` into `node`.
 
-    What feeds that neuron is itself, a step later and with weight 0: every neuron is fed by something.
+    One neuron; beside convolutions, which make `shape`, one for each place. What feeds them is themselves,
+    a step later and with weight 0: every neuron is fed by something.
     """
     tick = _free_name(f"{node.name}_tick", taken)
     every_step = Lif(np.array(0.0), np.array(0.5), np.array(1.0), bias=np.array(1.0))
+    if len(shape) == 3:
+        here: Shape = (1, *shape[1:])
+        loop: Synapse = Conv2d(np.zeros((1, 1, 1, 1)))
+        synapse: Synapse = Conv2d(constant.reshape(shape[0], -1)[:, :1].reshape(-1, 1, 1, 1))
+    else:
+        here, loop = (1,), Linear(np.zeros((1, 1)))
+        synapse = Linear(constant.reshape(-1, 1))
     nodes = [
-        Node(f"{tick}_delay", Delay((1,)), (tick,), node.source),
-        Node(f"{tick}_loop", Linear(np.zeros((1, 1))), (f"{tick}_delay",), node.source),
+        Node(f"{tick}_delay", Delay(here), (tick,), node.source),
+        Node(f"{tick}_loop", loop, (f"{tick}_delay",), node.source),
         Node(tick, every_step, (f"{tick}_loop",), node.source),
     ]
-    synapse = Node(f"{tick}__{node.name}", Linear(weight.reshape(-1, 1)), (tick,), node.source)
-    return nodes + _placed(synapse, (1,), weight.shape, 0)
+    placed = Node(f"{tick}__{node.name}", synapse, (tick,), node.source)
+    return nodes + _placed(placed, here, constant.shape, 0)
 
 
 def _silence(graph: Graph, node: Node) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -15,7 +16,7 @@ from avnir.ir.integer import Dense
 from avnir.ir.interpret_integer import interpret_integer
 from avnir.ir.interpret_real import interpret_real
 from avnir.ir.latency import latencies, slack
-from avnir.ir.real import RESETS, Input, Lif, Linear, Output
+from avnir.ir.real import RESETS, Conv2d, Flatten, Input, Lif, Linear, Output, SumPool2d
 from avnir.passes.balance_delays import BalanceDelays
 from avnir.passes.merge_synapses import MergeSynapses
 from avnir.passes.quantise import Quantise
@@ -233,6 +234,29 @@ def test_a_bias_into_a_current_comes_from_a_neuron_that_spikes_in_every_step() -
     built_up = [0.25, 0.375, 0.4375, 0.46875, 0.484375, 0.4921875]
     np.testing.assert_array_equal(trace.states["lif"]["u"][:, 0, 0], np.trunc(np.array(built_up) * scale))
     assert not trace.states["lif"]["u"][:, 0, 1].any()
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_bias_into_the_currents_of_a_convolution(flat: bool, padded: bool) -> None:
+    """One neuron a place; behind pooling with padding, where the bias differs within a channel, only one."""
+    rng = np.random.default_rng(3)
+    conv = Conv2d(rng.integers(-64, 64, (3, 2, 3, 3)) / 64, np.array([0.25, 0.0, -0.5]), padding=(1, 1))
+    pool = SumPool2d((2, 2), (1, 1), (1, 1) if padded else (0, 0))
+    shape = pool.output_shape((3, 5, 4))
+    lif = Lif(np.array(0.5), np.array(1.0), np.array(1.0), "subtract_delayed", alpha=np.array(0.5))
+    end = [Node("flat", Flatten((math.prod(shape),)), ("pool",))] if flat else []
+    nodes = [Node("x", Input((2, 5, 4))), Node("conv", conv, ("x",)), Node("pool", pool, ("conv",)), *end]
+    nodes += [Node("lif", lif, (nodes[-1].name,)), Node("out", Output((math.prod(shape),)), ("lif",))]
+    graph = verified(Graph("real", tuple(nodes)))
+    integers = quantised(graph)
+    tick = integers["lif_tick"].op.shape
+    assert tick == ((1,) if padded else (1, *shape[1:]))
+    inputs = spikes(graph, 0, steps=30, batch=4)
+    real, chip = interpret_real(graph, inputs), interpret_integer(integers, inputs)
+    assert real.spikes["lif"].any()
+    agreement = np.mean(real.spikes["lif"].reshape(30, 4, -1) == chip.spikes["lif"].reshape(30, 4, -1))
+    assert agreement > 0.98
 
 
 def test_a_bias_on_the_potential_of_a_neuron_with_a_current_stays_a_bias() -> None:
