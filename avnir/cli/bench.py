@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from avnir.cli.bits import bits_of, check_tuned, weight_bits_option
 from avnir.cli.calibration import calibrate_option, calibration_inputs
 from avnir.cli.chips import chip_options
 from avnir.cli.output import emit, json_option, table
@@ -41,7 +42,7 @@ class _Costs:
 @model_options
 @click.option("--target", "target_name", required=True, help="Chip; see `avnir targets`.")
 @click.option("--samples", type=click.IntRange(1), help="Use the first N samples only.")
-@click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True)
+@weight_bits_option
 @calibrate_option
 @chip_options
 @json_option
@@ -49,7 +50,7 @@ def command(
     request: Request,
     target_name: str,
     samples: int | None,
-    weight_bits: int,
+    weight_bits: int | None,
     calibrate: str | None,
     chips: int,
     cores: int | None,
@@ -75,7 +76,9 @@ def command(
     inputs, _ = first_samples(source.inputs, None, samples)
     calibration = calibration_inputs(source, calibrate)
     with stage("compile"):
-        compiled = compile_graph(source.graph, chip, weight_bits, calibration, chips=chips, cores=cores)
+        bits = bits_of(source, weight_bits)
+        compiled = compile_graph(source.graph, chip, bits, calibration, chips=chips, cores=cores)
+    check_tuned(source, compiled.program)
     costs = _costs(compiled, chip, inputs)
     if as_json:
         emit(_record(source, costs))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from avnir.cli.bits import bits_of, weight_bits_option
 from avnir.cli.chips import chip_options
 from avnir.cli.output import emit, json_option, table
 from avnir.cli.source import Request, Source, model_options, open_source
@@ -29,11 +30,11 @@ BEHIND_TRACING = ("passes", "limits")
 @click.option(
     "--target", "target_name", default="loihi2", show_default=True, help="Chip; see `avnir targets`."
 )
-@click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True)
+@weight_bits_option
 @chip_options
 @json_option
 def command(
-    request: Request, target_name: str, weight_bits: int, chips: int, cores: int | None, as_json: bool
+    request: Request, target_name: str, weight_bits: int | None, chips: int, cores: int | None, as_json: bool
 ) -> None:
     """List what of MODEL a chip takes exactly, what is lowered, what needs microcode, what is impossible.
 
@@ -54,7 +55,7 @@ def command(
 
 
 def _examined(
-    request: Request, chip: Target, weight_bits: int, chips: int, cores: int | None
+    request: Request, chip: Target, weight_bits: int | None, chips: int, cores: int | None
 ) -> tuple[Examination, list[int]]:
     """All that is known about the model, and the example samples that float32's rounding decides."""
     from avnir.errors import Finding, ReplayError, UnsupportedError
@@ -67,7 +68,8 @@ def _examined(
     except ReplayError as error:
         finding = Finding("the examples", str(error), "Nothing else was examined")
         return Examination(findings=(finding,), unasked=BEHIND_TRACING), list(getattr(error, "samples", ()))
-    examination = examine(source.graph, chip, weight_bits, chips=chips, cores=cores)
+    bits = bits_of(source, weight_bits)
+    examination = examine(source.graph, chip, bits, chips=chips, cores=cores)
     ties, different = _replayed(source)
     unwritable, unasked = _written(source)
     return replace(

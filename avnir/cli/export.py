@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from avnir.cli.bits import bits_of, check_tuned, weight_bits_option
 from avnir.cli.calibration import calibrate_option, calibration_inputs, calibration_line
 from avnir.cli.chips import chip_options
 from avnir.cli.explain import explained, show_explained
@@ -37,7 +38,7 @@ NOT_COMPARED = "nothing was compared: no example inputs were given (--inputs)"
     type=click.Path(path_type=Path),
     help="Folder to write [default: MODEL_TARGET beside MODEL].",
 )
-@click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True)
+@weight_bits_option
 @calibrate_option
 @chip_options
 @click.option(
@@ -57,7 +58,7 @@ def command(
     request: Request,
     target_name: str,
     out: Path | None,
-    weight_bits: int,
+    weight_bits: int | None,
     calibrate: str | None,
     chips: int,
     cores: int | None,
@@ -86,7 +87,9 @@ def command(
     folder = out or request.stem.with_name(f"{request.stem.name}_{chip.name}")
     calibration = calibration_inputs(source, calibrate)
     with stage("compile"):
-        compiled = compile_graph(source.graph, chip, weight_bits, calibration, chips=chips, cores=cores)
+        bits = bits_of(source, weight_bits)
+        compiled = compile_graph(source.graph, chip, bits, calibration, chips=chips, cores=cores)
+    check_tuned(source, compiled.program)
     if netx:
         compiled = for_netx(compiled, chip, chips, cores)
     verification, integers = None, None

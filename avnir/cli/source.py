@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,8 @@ class Source:
 
     `inputs[name]` `[T, B, *shape]`, None where there are none; `recorded`: what the original model did on
     them, None where that is not known; `labels` `[B]` or None; `traced`: whether a snnTorch model stands
-    behind the graph, which can then be run as reference; `record`: plain values, for the manifest.
+    behind the graph, which can then be run as reference; `record`: plain values, for the manifest; `tuned`:
+    for which target, weight bits and program it was fine-tuned, empty where it was not.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Source:
     inputs: Mapping[str, Array] | None = None
     recorded: Trace | None = None
     labels: Array | None = None
+    tuned: Mapping[str, Any] = field(default_factory=dict)
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -206,12 +208,13 @@ def _from_file(request: Request) -> Source:
     path = Path(request.model)
     checkpoint = load(path)
     record: dict[str, Any] = {"kind": FILE, **_named(path)}
+    tuned = checkpoint.notes if "program" in checkpoint.notes else {}
     if request.inputs is None:
         examples = checkpoint.inputs, checkpoint.recorded, checkpoint.labels
-        return Source(path.name, checkpoint.graph, True, record, *examples)
+        return Source(path.name, checkpoint.graph, True, record, *examples, tuned)
     inputs, labels = _checked(checkpoint.graph, request.inputs)
     record |= {"inputs": _named(request.inputs)}
-    return Source(path.name, checkpoint.graph, True, record, inputs, None, labels)
+    return Source(path.name, checkpoint.graph, True, record, inputs, None, labels, tuned)
 
 
 def _from_nir(request: Request) -> Source:

@@ -78,7 +78,7 @@ def command(data: str, data_dir: Path | None, subset: int | None, as_json: bool,
     (recordings/*.wav or fsdd.npz) from --data-dir. The saved file holds examples of the test data.
 
     With --quantise the network that was trained, or --start, is compiled to the chip's integers, and these
-    are trained on in the chip's own arithmetic. Give export and verify the same --weight-bits.
+    are trained on in the chip's own arithmetic. `export` and `verify` know the width.
     """
     run = Run(**options)
     _check(run)

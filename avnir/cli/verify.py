@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from avnir.cli.bits import bits_of, check_tuned, weight_bits_option
 from avnir.cli.calibration import calibrate_option, calibration_inputs, calibration_line
 from avnir.cli.chips import chip_options
 from avnir.cli.output import emit, json_option
@@ -21,7 +22,7 @@ from avnir.cli.stages import compared, show
     "--backend", "backends", multiple=True, default=("cpu",), show_default=True, help="May be repeated."
 )
 @click.option("--samples", type=click.IntRange(1), help="Use the first N samples only.")
-@click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True)
+@weight_bits_option
 @calibrate_option
 @chip_options
 @click.option(
@@ -35,7 +36,7 @@ def command(
     target_name: str,
     backends: tuple[str, ...],
     samples: int | None,
-    weight_bits: int,
+    weight_bits: int | None,
     calibrate: str | None,
     chips: int,
     cores: int | None,
@@ -74,7 +75,9 @@ def command(
     labels = checked_labels(labels, batch)
     calibration = calibration_inputs(source, calibrate)
     with stage("compile"):
-        compiled = compile_graph(source.graph, chip, weight_bits, calibration, chips=chips, cores=cores)
+        bits = bits_of(source, weight_bits)
+        compiled = compile_graph(source.graph, chip, bits, calibration, chips=chips, cores=cores)
+    check_tuned(source, compiled.program)
     verification, integer = compared(source, compiled.program, backends, inputs, labels)
     synops = count(compiled.program, inputs, integer)
     if as_json:

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 import avnir
 from avnir import target
 from avnir.cli.train import command
+from avnir.cli.verify import command as verify
 from avnir.compile import compile_graph
 from avnir.errors import DataError, TargetError
 from avnir.export import TieError, load
@@ -145,6 +146,9 @@ def test_trained_integers_are_what_the_saved_model_compiles_to(few_pairs: None, 
     assert printed["equal_slots"] == 8 * 9 * slots
     notes = load(out).notes
     assert (notes["weight_bits"], notes["program"]) == (4, program.digest)
+    arguments = [str(out), "--target", "loihi2", "--backend", "cpu", "--json"]
+    verified = CliRunner().invoke(verify, arguments)
+    assert json.loads(verified.stdout)["program"] == program.digest
 
 
 def test_training_on_starts_from_a_saved_model(few_pairs: None, tmp_path: Path) -> None:
