@@ -29,7 +29,7 @@ class Session(Protocol):
         """Run one window per sample: `inputs` integers `[T, B, *shape]`.
 
         The trace holds the spikes of every layer on the model's time base and, with `states`,
-        registers u and v (int32) where the backend can read them (else BackendError).
+        each layer's registers (int32) where the backend can read them (else BackendError).
         """
         ...
 

@@ -17,9 +17,10 @@ import numpy as np
 
 from avnir.errors import AvnirError, ProgramError
 from avnir.files import atomic_folder, read_npz
-from avnir.ir import integer
 from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.integer_level import OPERATIONS as OPERATIONS
 from avnir.ir.latency import latencies, slack
+from avnir.ir.message_bounds import width_problems
 from avnir.ir.operation import Array, digest
 
 FORMAT = "avnir-program-1"
@@ -27,11 +28,6 @@ STRUCTURE = "program.json"
 ARRAYS = "arrays.npz"
 MAX_BYTES = 1 << 30
 """Arrays above this many bytes in total are refused before they are read."""
-
-OPERATIONS: Mapping[str, type[integer.IntegerOperation]] = {
-    op.__name__: op for op in (integer.Input, integer.Output, integer.Dense, integer.Conv, integer.Lif)
-}
-
 
 _DAMAGE = (
     OSError,
@@ -60,6 +56,8 @@ class Program:
             raise ProgramError(f"a program needs an integer graph, not one of the {self.graph.level} level")
         if wrong := list(_wiring_problems(self.graph)):
             raise ProgramError("the chip has no such wiring:\n" + "\n".join(f"  - {line}" for line in wrong))
+        if wide := list(width_problems(self.graph)):
+            raise ProgramError("messages may not fit:\n" + "\n".join(f"  - {line}" for line in wide))
         early = {edge: steps for edge, steps in slack(self.graph).items() if steps}
         if early:
             listed = ", ".join(f"{a} to {b} by {steps}" for (a, b), steps in early.items())
@@ -131,6 +129,8 @@ def _wiring_problems(graph: Graph) -> Iterator[str]:
         connected = [getattr(op, "connection", False) for op in fed_by]
         if node.op.spiking and not all(connected):
             yield f"{node.name}: neurons are fed by connections only"
+        if node.inputs and not all(node.op.ports(node.inputs)):  # type: ignore[attr-defined]
+            yield f"{node.name}: a {node.op.kind} has two ports, and one of them is fed by nothing"
         if not node.op.spiking and any(connected):
             yield f"{node.name}: a connection feeds neurons only"
         if node.op.kind == "Output" and not (len(fed_by) == 1 and fed_by[0].spiking):

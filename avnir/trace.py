@@ -25,14 +25,37 @@ MAX_MESSAGE_BITS = 24
 
 @dataclass(frozen=True)
 class Trace:
-    """`spikes[layer]` uint8 `[T, B, *shape]`; `outputs[name]` `[T, B, *shape]`; `states[layer][register]`."""
+    """`spikes[layer]` and `outputs[name]` `[T, B, *shape]`; `states[layer][register]` int32, the same.
+
+    Binary spikes are uint8, graded messages int32, in which 0 is silence; an output is as its layer.
+    """
 
     spikes: Mapping[str, Array]
     outputs: Mapping[str, Array]
     states: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
 
+    @classmethod
+    def empty(cls, graph: Graph, steps: int, batch: int, states: bool) -> Trace:
+        """Zeros for a run of an integer graph; with `states`, for every register of every layer."""
+
+        def zeros(node: Node, dtype: type) -> Array:
+            return np.zeros((steps, batch, *graph.shapes[node.name]), dtype)
+
+        def sent_by(layer: Node) -> type:
+            return np.int32 if getattr(layer.op, "message_bits", 0) else np.uint8
+
+        return cls(
+            spikes={n.name: zeros(n, sent_by(n)) for n in graph.neurons},
+            outputs={n.name: zeros(n, sent_by(graph[n.inputs[0]])) for n in graph.outputs},
+            states={
+                n.name: {r: zeros(n, np.int32) for r in n.op.registers}  # type: ignore[attr-defined]
+                for n in graph.neurons
+                if states and n.op.stateful
+            },
+        )
+
     def decisions(self, output: str | None = None) -> Array:
-        """The class with the most spikes over the window, `[B]`; the lowest of equals.
+        """The class with the most spikes, or the largest sum of messages, `[B]`; the lowest of equals.
 
         `output` names one of several outputs; the first by default.
         """

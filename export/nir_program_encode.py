@@ -43,8 +43,14 @@ class Part(NamedTuple):
 
 
 def encode(program: Program) -> NirFile:
-    """All that the file holds; the same program gives the same. UnsupportedError where it is too large."""
-    graph, form = program.graph, Form(program.graph)
+    """All that the file holds; the same program gives the same.
+
+    Raises UnsupportedError where it is too large, and with every operation that has no form in NIR.
+    """
+    graph = program.graph
+    if foreign := tuple(_foreign(graph)):
+        raise UnsupportedError("the program cannot be written as NIR:", foreign)
+    form = Form(graph)
     _require_room(form)
     parts = {node.name: list(_parts(form, node)) for node in graph}
     names = _names(graph, parts)
@@ -65,6 +71,13 @@ def encode(program: Program) -> NirFile:
         program=ProgramRecord(target=program.target, provenance=dict(program.provenance)),
     )
     return NirFile(nodes, tuple(_edges(form, names)), record)
+
+
+def _foreign(graph: Graph) -> Iterator[Finding]:
+    for node in graph:
+        if node.op.kind not in _ENCODERS:
+            remedy = "Use program.json and arrays.npz, which hold it"
+            yield Finding(node.source or node.name, f"{node.op.kind} has no form in NIR", remedy)
 
 
 def _require_room(form: Form) -> None:

@@ -40,6 +40,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Run the program in FOLDER (what `avnir export` wrote), or in its program.nir, over the --inputs."""
+    import numpy as np
+
     from avnir.backend import find
     from avnir.cli.inputs import checked_labels, first_samples, read_inputs
     from avnir.cli.progress import stage
@@ -68,7 +70,7 @@ def command(
         "seconds": seconds,
         "decisions": trace.decisions().tolist(),
         "accuracy": None if labels is None else float((trace.decisions() == labels).mean()),
-        "spikes_per_sample": {name: int(s.sum()) / batch for name, s in trace.spikes.items()},
+        "spikes_per_sample": {name: int(np.count_nonzero(s)) / batch for name, s in trace.spikes.items()},
         "synops_per_sample": dict(synops.total),
     }
     if as_json:

@@ -1,8 +1,8 @@
 """Which neurons a run updates: the events that a price for updates is for.
 
 A neuron is updated in a step of its window in which a spike reaches it, whatever the weight, or its membrane
-register, if it has one, is not 0 from the step before, or it has a bias. That is when SANA-FE's Loihi neuron
-(whose fit prices them) is updated; every other neuron is accessed only.
+registers, if it has any, are not all 0 from the step before, or it has a bias. That is when SANA-FE's Loihi
+neuron (whose fit prices them) is updated; every other neuron is accessed only.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ def updates(program: Program, network: Network, sent: Spikes, trace: Trace) -> f
     Raises DataError where the trace was recorded without states.
     """
     stateful = [name for name in network.layers if program.graph[name].op.stateful]
-    if missing := [name for name in stateful if "v" not in trace.states.get(name, {})]:
+    if missing := [name for name in stateful if not trace.states.get(name)]:
         raise DataError(f"the trace has no states of {', '.join(missing)}; record it with states")
     samples = next(iter(sent.values())).shape[1]
     found = 0
     for sample in range(samples):
         of_sample = {name: array[:, sample] for name, array in sent.items()}
         for layer in network.layers.values():
-            potential = trace.states[layer.name]["v"][:, sample] if layer.name in stateful else None
-            found += _updated(program, network, layer, of_sample, potential)
+            registers = trace.states[layer.name] if layer.name in stateful else {}
+            kept = [values[:, sample] for name, values in registers.items() if name != "u"]
+            found += _updated(program, network, layer, of_sample, kept)
     return found / samples
 
 
-def _updated(program: Program, network: Network, layer: Layer, sent: Spikes, potential: Array | None) -> int:
-    """Updates of one layer in one sample: `sent` `[T, C, H, W]`, `potential` after each step `[T, ...]`."""
+def _updated(program: Program, network: Network, layer: Layer, sent: Spikes, kept: list[Array]) -> int:
+    """Updates of one layer in one sample: `sent` `[T, C, H, W]`, registers after each step `[T, ...]`."""
     updated = np.zeros((len(sent[layer.name]), *layer.box), bool)
-    if potential is not None:
-        updated[1:] = potential[:-1].reshape(-1, *layer.box) != 0
+    for register in kept:
+        updated[1:] |= register[:-1].reshape(-1, *layer.box) != 0
     bias = np.asarray(getattr(program.graph[layer.name].op, "bias_mantissa", 0)) != 0
     updated |= bias.reshape(layer.box if bias.ndim else ())
     single = Grid(*(units(size) for size in layer.box))

@@ -1,8 +1,10 @@
 """The integer level: exactly the chip's arithmetic, one chip step at a time.
 
-Spikes travel from a neuron layer or an Input through a connection (Dense, Conv) into neurons, and a
-connection delivers `1 + delay` steps after the spike. Layout is `(C, H, W)` row-major, as on the real
-level; a Dense sees its input flattened.
+Spikes travel from a neuron layer or an Input through a connection (Dense, Conv, Sparse) into neurons,
+and a connection delivers `1 + delay` steps after the spike. Layout is `(C, H, W)` row-major, as on the
+real level; a Dense or Sparse sees its input flattened. `Sparse` stands in `avnir.ir.integer_sparse`,
+layers that send graded messages in `avnir.ir.integer_graded` and `avnir.ir.integer_delta`, and
+`avnir.ir.integer_level` lists all.
 
 All integers are computed in int64 here, wide enough for every intermediate value; widths and
 overflows are those of `avnir.numerics.fixed`, whose docstring names the authority.
@@ -19,6 +21,7 @@ import numpy as np
 
 from avnir.errors import GraphError
 from avnir.ir.geometry import Pair, conv_size, correlate, correlate_adjoint, reshaped
+from avnir.ir.integration import check_arrays, check_integration, leaked, next_current
 from avnir.ir.operation import Array, Operation, Shape, require
 from avnir.ir.real import RESETS
 from avnir.numerics import fixed
@@ -31,8 +34,15 @@ class IntegerOperation(Operation):
     level: ClassVar[str] = "integer"
     connection: ClassVar[bool] = False
 
+    def ports(self, inputs: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+        """Which of what feeds it arrives at which port; a port sees the sum. One port, but for a Product."""
+        return (inputs,)
+
     def step(self, x: Array, state: dict[str, Array]) -> Array:
-        """One chip step: `x` int64 `[B, *input_shape]`; `state` is the operation's own, int64."""
+        """One chip step: `x` int64 `[B, *input_shape]`; `state` is the operation's own, int64.
+
+        With several ports `x` is `[ports, B, *input_shape]`.
+        """
         raise NotImplementedError(self.kind)
 
     def needs(self) -> Mapping[str, int]:
@@ -59,7 +69,7 @@ class Input(IntegerOperation):
 
 @dataclass(frozen=True, eq=False)
 class Output(IntegerOperation):
-    """A named output: the spikes of the neuron layer that feeds it, seen as `shape`."""
+    """A named output: the spikes or messages of the layer that feeds it, seen as `shape`."""
 
     shape: Shape = ()
 
@@ -114,12 +124,14 @@ class Connection(IntegerOperation):
         """
         raise NotImplementedError(self.kind)
 
+    def synapses_summed(self, values: Array) -> Array:
+        """Of `values`, one for each weight, the sum over the synapses of each output: `[C_out or out]`."""
+        return np.asarray(values.reshape(len(values), -1).sum(axis=1))
+
     def worst_sum(self) -> Array:
         """The largest |sum| that binary spikes can cause, per output `[C_out or out]`, int64."""
-        magnitude = np.abs(self.weight.astype(np.int64))
-        rows = magnitude.reshape(len(magnitude), -1)
-        excite = np.where(self.weight > 0, magnitude, 0).reshape(rows.shape).sum(axis=1)
-        inhibit = np.where(self.weight < 0, magnitude, 0).reshape(rows.shape).sum(axis=1)
+        weight = self.weight.astype(np.int64)
+        excite, inhibit = (self.synapses_summed(np.maximum(w, 0)) for w in (weight, -weight))
         return np.maximum(excite, inhibit) << self.exponent
 
 
@@ -193,7 +205,38 @@ class Conv(Connection):
 
 
 @dataclass(frozen=True, eq=False)
-class Lif(IntegerOperation):
+class Neurons(IntegerOperation):
+    """A layer of neurons of `shape`, which sees the sum of what its connections bring."""
+
+    spiking: ClassVar[bool] = True
+    registers: ClassVar[tuple[str, ...]] = ()
+    """What it keeps from step to step, by the names in its `state`; int32 in a trace."""
+    shape: Shape
+
+    @property
+    def message_bits(self) -> int:
+        """0: it sends binary spikes; n: graded messages, signed, of n bits, where 0 is silence."""
+        return 0
+
+    @property
+    def microcode(self) -> str:
+        """What of it needs a programmable neuron, in words; empty where the chip's fixed one does it."""
+        raise NotImplementedError(self.kind)
+
+    @property
+    def native(self) -> bool:
+        """Whether the chip's fixed neuron does it, without microcode."""
+        return not self.microcode
+
+    def needs(self) -> Mapping[str, int]:
+        return {"message_bits": self.message_bits}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return reshaped(self, shape, self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Lif(Neurons):
     """Current-based leaky integrate-and-fire neurons of `shape`, with a the summed input:
 
         u <- wrap( tz(u (4096 - (decay_u + 1)), 12) + (a << 6) )
@@ -213,9 +256,8 @@ class Lif(IntegerOperation):
     (only reachable when the current has overflowed). State u, v start at 0.
     """
 
-    spiking: ClassVar[bool] = True
     stateful: ClassVar[bool] = True
-    shape: Shape
+    registers: ClassVar[tuple[str, ...]] = ("u", "v")
     decay_u: Array
     decay_v: Array
     threshold: Array
@@ -225,39 +267,17 @@ class Lif(IntegerOperation):
     scale: Array = field(default_factory=lambda: np.array(1.0))
 
     def check(self) -> None:
-        for name in ("decay_u", "decay_v", "threshold", "bias_mantissa"):
-            array = getattr(self, name)
-            fits = array.dtype == np.int32 and array.shape in ((), self.shape)
-            if not fits:
-                raise GraphError(
-                    f"Lif.{name} is {array.dtype}{array.shape}, but must be int32, 0-d or {self.shape}"
-                )
-        fits = self.scale.dtype == np.float64 and self.scale.shape in ((), self.shape)
-        require(
-            fits and bool(np.all(self.scale > 0)), self, "scale", f"float64, 0-d or {self.shape}, above 0"
-        )
-        require(fixed.CURRENT_DECAY.holds(self.decay_u), self, "decay_u", str(fixed.CURRENT_DECAY))
-        in_range = self.decay_v.min() >= 0 and self.decay_v.max() <= fixed.DECAY_ONE
-        require(bool(in_range), self, "decay_v", f"in [0, {fixed.DECAY_ONE}]")
+        check_arrays(self, self.shape, "threshold")
+        check_integration(self, self.shape)
         require(fixed.THRESHOLD.holds(self.threshold), self, "threshold", str(fixed.THRESHOLD))
-        require(
-            fixed.BIAS_MANTISSA.holds(self.bias_mantissa), self, "bias_mantissa", str(fixed.BIAS_MANTISSA)
-        )
-        require(
-            fixed.BIAS_EXPONENT.holds(self.bias_exponent), self, "bias_exponent", str(fixed.BIAS_EXPONENT)
-        )
         require(self.reset in RESETS, self, "reset", f"one of {', '.join(RESETS)}")
 
     @property
-    def native(self) -> bool:
-        """Whether the chip's fixed neuron does it, without microcode."""
-        return self.reset == "zero"
+    def microcode(self) -> str:
+        return "" if self.reset == "zero" else f"the reset {self.reset!r}"
 
     def needs(self) -> Mapping[str, int]:
         return {"threshold_bits": int(self.threshold.max()).bit_length()}
-
-    def output_shape(self, shape: Shape) -> Shape:
-        return reshaped(self, shape, self.shape)
 
     def step(self, x: Array, state: dict[str, Array]) -> Array:
         a = x.reshape(len(x), *self.shape)
@@ -267,17 +287,10 @@ class Lif(IntegerOperation):
         bias = self.bias_mantissa.astype(np.int64) << self.bias_exponent
         above = (v > theta).astype(np.int64)
 
-        kept = fixed.toward_zero(
-            u * (fixed.DECAY_ONE - (self.decay_u.astype(np.int64) + 1)), fixed.DECAY_BITS
-        )
-        u = fixed.wrap_current(fixed.wrap32(kept + (a << fixed.ALIGN)))
+        u = next_current(u, a, self.decay_u)
         if self.reset == "zero_delayed":
             v = (1 - above) * v
-        v = (
-            fixed.toward_zero(v * (fixed.DECAY_ONE - self.decay_v.astype(np.int64)), fixed.DECAY_BITS)
-            + u
-            + bias
-        )
+        v = leaked(v, self.decay_v) + u + bias
         if self.reset == "zero_next":
             v = (1 - above) * v
         if self.reset in ("subtract", "subtract_delayed"):

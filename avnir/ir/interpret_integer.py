@@ -23,7 +23,7 @@ from avnir.trace import Trace, checked_inputs
 def interpret_integer(graph: Graph, inputs: Mapping[str, Array], states: bool = False) -> Trace:
     """Run the graph over `inputs`, each integers `[T, B, *shape]`; spikes of every layer, all outputs.
 
-    With `states`, registers `u` and `v` after each step are kept too, int32. Edges that are not
+    With `states`, every register of a layer after each step is kept too, int32. Edges that are not
     balanced are run as they are: their spikes come early, as they would on the chip. Raises DataError
     where an input does not fit.
     """
@@ -33,13 +33,7 @@ def interpret_integer(graph: Graph, inputs: Mapping[str, Array], states: bool = 
     steps, batch = next(iter(arrays.values())).shape[:2]
     late = latencies(graph)
     chip = _Chip(graph, batch)
-    spikes = {n.name: np.zeros((steps, batch, *graph.shapes[n.name]), np.uint8) for n in graph.neurons}
-    outputs = {n.name: np.zeros((steps, batch, *graph.shapes[n.name]), np.uint8) for n in graph.outputs}
-    registers = {
-        n.name: {r: np.zeros((steps, batch, *graph.shapes[n.name]), np.int32) for r in ("u", "v")}
-        for n in graph.neurons
-        if states
-    }
+    trace = Trace.empty(graph, steps, batch, states)
     for now in range(steps + max(late.values())):
         for node in graph.neurons:
             if now == late[node.name]:
@@ -53,12 +47,12 @@ def interpret_integer(graph: Graph, inputs: Mapping[str, Array], states: bool = 
             t = now - late[node.name]
             if not 0 <= t < steps:
                 continue
-            for record in (spikes, outputs):
+            for record in (trace.spikes, trace.outputs):
                 if node.name in record:
                     record[node.name][t] = values[node.name]
-            for register, kept in registers.get(node.name, {}).items():
+            for register, kept in trace.states.get(node.name, {}).items():
                 kept[t] = chip.memory[node.name][register]
-    return Trace(spikes=spikes, outputs=outputs, states=registers)
+    return trace
 
 
 class _Chip:
@@ -87,6 +81,8 @@ class _Chip:
         return values
 
     def _computed(self, node: Node, values: Mapping[str, Array]) -> Array:
-        x = sum(values[name] for name in node.inputs)
+        ports = node.op.ports(node.inputs)  # type: ignore[attr-defined]
+        sums = [sum(values[name] for name in port) for port in ports]
+        x = sums[0] if len(sums) == 1 else np.stack(sums)
         result: Array = node.op.step(x, self.memory[node.name])  # type: ignore[attr-defined]
         return result

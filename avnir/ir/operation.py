@@ -49,7 +49,7 @@ class Operation:
 
     level: ClassVar[str]
     spiking: ClassVar[bool] = False
-    """Whether the output is a train of binary spikes that travels on axons."""
+    """Whether the output travels on axons: a train of binary spikes, or of graded messages."""
     stateful: ClassVar[bool] = False
     """Whether the operation keeps a membrane potential from one time step to the next."""
 

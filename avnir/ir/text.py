@@ -5,9 +5,10 @@
     conv = Conv2d(weight=float32[8,1,3,3]#0f3c55d2a9b1, stride=(1, 1), ...) <- image : (8, 26, 26)
     lif = Lif(beta=float64:0.9, threshold=float64:1.0, ...) <- conv + skip : (8, 26, 26)
 
-What stands after `<-` is summed. A parameter that is None by default is left out where it is. An array is named by dtype, shape
-and the head of its digest, and lies beside the text (`arrays_of`); a 0-d array is written out. The text
-leaves out `Node.source`, which takes no part in comparing graphs.
+What stands after `<-` is summed; into a `Product`, the last `second` of it apart. A parameter that is
+None by default is left out where it is. An array is named by dtype, shape and the head of its digest, and
+lies beside the text (`arrays_of`); a 0-d array is written out. The text leaves out `Node.source`, which
+takes no part in comparing graphs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from avnir.errors import GraphError
-from avnir.ir import integer, real
+from avnir.ir import integer_level, real
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.operation import Array, Operation, Shape, digest
 
@@ -38,9 +39,7 @@ OPERATIONS: Mapping[str, Mapping[str, type[Operation]]] = {
             *(real.Delay, real.Li, real.Alpha),
         )
     },
-    "integer": {
-        op.__name__: op for op in (integer.Input, integer.Output, integer.Dense, integer.Conv, integer.Lif)
-    },
+    "integer": integer_level.OPERATIONS,
 }
 """What a text may name, by level."""
 

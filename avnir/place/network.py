@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from avnir.errors import Finding, UnsupportedError
 from avnir.ir import integer
 from avnir.ir.graph import Graph, Node
+from avnir.ir.integer_sparse import Sparse
 from avnir.ir.operation import Operation, Shape
 from avnir.place.axis import Axis, Blocks, Window
 
@@ -150,5 +151,12 @@ def _no_axes(op: Operation, source: Box, target: Box) -> _Axes | None:
     return None
 
 
-AXES: Mapping[type, Callable[..., _Axes | None]] = {integer.Dense: _dense_axes, integer.Conv: _conv_axes}
-"""How each kind of connection joins two boxes, None where it does not; a new kind needs its entry here."""
+AXES: Mapping[type, Callable[..., _Axes | None]] = {
+    integer.Dense: _dense_axes,
+    integer.Conv: _conv_axes,
+    Sparse: _dense_axes,
+}
+"""How each kind of connection joins two boxes, None where it does not; a new kind needs its entry here.
+
+Listed synapses are placed as if there were all: an upper bound, which takes no core too few.
+"""

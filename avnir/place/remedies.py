@@ -37,10 +37,12 @@ def beyond_the_chip(program: Program, target: Target) -> Iterator[Finding]:
                 yield Finding(place, problem, "Reduce it, or choose another target.")
     for node in program.graph.neurons:
         if not (node.op.native or target.programmable):  # type: ignore[attr-defined]
+            what: str = node.op.microcode  # type: ignore[attr-defined]
+            retrained = 'Train with reset_mechanism="zero", reset_delay=False, or choose'
             yield Finding(
                 node.source or node.name,
-                f"the reset {node.op.reset!r} is not the chip's, whose fixed neuron resets to zero",  # type: ignore[attr-defined]
-                'Train with reset_mechanism="zero", reset_delay=False, or choose a programmable target.',
+                f"{what} is not the chip's, whose fixed neuron resets to zero and sends binary spikes",
+                f"{retrained if node.op.kind == 'Lif' else 'Choose'} a programmable target.",
             )
 
 

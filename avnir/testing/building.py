@@ -10,6 +10,7 @@ import numpy as np
 
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.integer import Lif
+from avnir.ir.integer_graded import Readout
 from avnir.ir.operation import Array, Operation, Shape
 from avnir.program import Program
 
@@ -45,6 +46,17 @@ def lif(
         return np.array(number, np.int32)
 
     return Lif(shape, values(decay_u), values(decay_v), values(threshold), values(bias), bias_exponent, reset)
+
+
+def readout(
+    shape: Shape, decay_u: Any = 4095, decay_v: Any = 1024, bias: Any = 0, bias_exponent: int = 0
+) -> Readout:
+    """A layer that sends its potentials; each parameter one number or an array of `shape`."""
+
+    def values(number: Any) -> Array:
+        return np.array(number, np.int32)
+
+    return Readout(shape, values(decay_u), values(decay_v), values(bias), bias_exponent)
 
 
 def rng() -> np.random.Generator:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
 
 from avnir.errors import GraphError
 from avnir.ir.graph import Graph, Node, verified
-from avnir.ir.integer import Connection, Conv, Dense, Input, Lif, Output
+from avnir.ir.integer import Connection, Conv, Dense, Input, Lif, Neurons, Output
+from avnir.ir.integer_delta import Delta, SigmaDelta
+from avnir.ir.integer_graded import InverseRoot, Product, Readout, Relay
+from avnir.ir.integer_sparse import Sparse
 from avnir.ir.operation import Array, Operation, Shape
 from avnir.ir.real import RESETS
 from avnir.numerics import fixed
@@ -128,10 +131,10 @@ def _add_layer(draw: Draw, net: _Net) -> str:
         sources = [name for name in sources if net.shapes[name] == net.shapes[sources[0]]]
     feeding = []
     for name in sources:
-        op = conv or Dense(_weights(draw, net, (_size(wanted), _size(net.shapes[name]))), _exponent(draw))
+        op = conv or _flat(draw, net, (_size(wanted), _size(net.shapes[name])))
         delayed: Connection = op.replace(delay=late - 1 - net.late[name])
         feeding.append(net.add(delayed, _with_twin(draw, net, name), wanted, late))
-    return net.add(_lif(draw, net, wanted), tuple(feeding), wanted, late)
+    return net.add(_neurons(draw, net, wanted, len(feeding)), tuple(feeding), wanted, late)
 
 
 def _add_lagged(draw: Draw, net: _Net, layer: str) -> None:
@@ -162,8 +165,18 @@ def _conv_between(draw: Draw, net: _Net, source: str, layer: str) -> Connection:
 
 
 def _dense_between(draw: Draw, net: _Net, source: str, layer: str) -> Connection:
-    size = (_size(net.shapes[layer]), _size(net.shapes[source]))
-    return Dense(_weights(draw, net, size), _exponent(draw))
+    return _flat(draw, net, (_size(net.shapes[layer]), _size(net.shapes[source])))
+
+
+def _flat(draw: Draw, net: _Net, size: tuple[int, int]) -> Connection:
+    """All to all, or listed synapses, of which some may weigh 0."""
+    weight, exponent = _weights(draw, net, size), _exponent(draw)
+    if not draw(st.booleans()):
+        return Dense(weight, exponent)
+    target, source = np.nonzero(net.rng().random(size) < draw(st.sampled_from((0.1, 0.5, 1.0))))
+    listed = np.unique(np.append(source * size[0] + target, net.rng().integers(weight.size)))
+    source, target = (listed // size[0]).astype(np.int32), (listed % size[0]).astype(np.int32)
+    return Sparse(weight[target, source], exponent, size=size, source=source, target=target)
 
 
 def _with_twin(draw: Draw, net: _Net, name: str) -> tuple[str, ...]:
@@ -205,18 +218,78 @@ def _weights(draw: Draw, net: _Net, shape: Shape) -> Array:
     return net.rng().integers(low, high, shape, np.int8, endpoint=True)
 
 
+def _neurons(draw: Draw, net: _Net, shape: Shape, feeding: int) -> Neurons:
+    """Neurons of any kind, more often those that spike; a product where two connections can meet."""
+    others = (_relay, _readout, _inverse_root, _delta, _sigma_delta, *([_product] * (feeding > 1)))
+    kinds = others if draw(st.booleans()) else (_lif,)
+    return draw(st.sampled_from(kinds))(draw, net, shape)
+
+
+def _relay(draw: Draw, net: _Net, shape: Shape) -> Relay:
+    return Relay(shape, draw(_message_thresholds), positive=draw(st.booleans()), message_bits=32)
+
+
+def _delta(draw: Draw, net: _Net, shape: Shape) -> Delta:
+    return Delta(shape, **_encoding(draw))
+
+
+def _sigma_delta(draw: Draw, net: _Net, shape: Shape) -> SigmaDelta:
+    bias = _parameter(draw, net, shape, (0, 1, -100, 255, -256))
+    return SigmaDelta(shape, bias=bias, rectify=draw(st.booleans()), **_encoding(draw, 7))
+
+
+def _encoding(draw: Draw, most: int = 14) -> dict[str, Any]:
+    """Thresholds up to 9 bits, and exponents of `most` in sum."""
+    spike = draw(st.integers(0, 7))
+    return {
+        "threshold": draw(st.sampled_from((0, 1, 20, 511))),
+        "cumulative": draw(st.booleans()),
+        "spike_exponent": spike,
+        "state_exponent": draw(st.integers(0, min(7, most - spike))),
+        "message_bits": 32,
+    }
+
+
+def _inverse_root(draw: Draw, net: _Net, shape: Shape) -> InverseRoot:
+    return InverseRoot(shape)
+
+
+def _product(draw: Draw, net: _Net, shape: Shape) -> Product:
+    """Of two or more connections, where the last is the second port."""
+    exponent = draw(st.sampled_from((0, 3, 16, 31)))
+    return Product(shape, exponent, draw(_message_thresholds), message_bits=32)
+
+
+_message_thresholds = st.sampled_from((0, 1, 1000, 2**23 - 1))
+
+
+def _readout(draw: Draw, net: _Net, shape: Shape) -> Readout:
+    return Readout(shape, *_decays(draw, net, shape), **_bias(draw, net, shape))
+
+
 def _lif(draw: Draw, net: _Net, shape: Shape) -> Lif:
     return Lif(
-        shape=shape,
-        decay_u=_parameter(draw, net, shape, (0, 300, fixed.CURRENT_DECAY.high, fixed.CURRENT_DECAY.high)),
-        decay_v=_parameter(draw, net, shape, (0, 400, fixed.DECAY_ONE - 1, fixed.DECAY_ONE)),
+        shape,
+        *_decays(draw, net, shape),
         threshold=_parameter(draw, net, shape, (0, 100, 1000, fixed.THRESHOLD.high)),
-        bias_mantissa=_parameter(
-            draw, net, shape, (0, 0, 50, fixed.BIAS_MANTISSA.low, fixed.BIAS_MANTISSA.high)
-        ),
-        bias_exponent=draw(st.sampled_from((0, 3, fixed.BIAS_EXPONENT.high))),
         reset=draw(st.sampled_from(RESETS)),
+        **_bias(draw, net, shape),
     )
+
+
+def _decays(draw: Draw, net: _Net, shape: Shape) -> tuple[Array, Array]:
+    """`decay_u` and `decay_v`."""
+    current, potential = fixed.CURRENT_DECAY.high, fixed.DECAY_ONE
+    return (
+        _parameter(draw, net, shape, (0, 300, current, current)),
+        _parameter(draw, net, shape, (0, 400, potential - 1, potential)),
+    )
+
+
+def _bias(draw: Draw, net: _Net, shape: Shape) -> dict[str, Any]:
+    mantissas = (0, 0, 50, fixed.BIAS_MANTISSA.low, fixed.BIAS_MANTISSA.high)
+    exponents = st.sampled_from((0, 3, fixed.BIAS_EXPONENT.high))
+    return {"bias_mantissa": _parameter(draw, net, shape, mantissas), "bias_exponent": draw(exponents)}
 
 
 def _parameter(draw: Draw, net: _Net, shape: Shape, values: tuple[int, ...]) -> Array:

@@ -19,11 +19,13 @@ import numba
 import numpy as np
 
 from avnir.hardware.cpu.conv import ConvStage
+from avnir.hardware.cpu.delta import DeltaStage
 from avnir.hardware.cpu.dense import DenseStage
+from avnir.hardware.cpu.graded import InverseRootStage, ProductStage, RelayStage
 from avnir.hardware.cpu.lif import LifStage
 from avnir.hardware.cpu.order import components
 from avnir.hardware.cpu.part import Part
-from avnir.ir.graph import Node
+from avnir.hardware.cpu.sparse import SparseStage
 from avnir.ir.operation import Array
 from avnir.program import Program
 from avnir.trace import Trace, checked_inputs
@@ -38,7 +40,14 @@ PARTS_PER_THREAD = 2
 PLANS: Mapping[str, Callable[..., Any]] = {
     "Dense": DenseStage.plan,
     "Conv": ConvStage.plan,
+    "Sparse": SparseStage.plan,
     "Lif": LifStage.plan,
+    "Relay": RelayStage.plan,
+    "Product": ProductStage.plan,
+    "InverseRoot": InverseRootStage.plan,
+    "Readout": LifStage.plan_readout,
+    "Delta": DeltaStage.plan,
+    "SigmaDelta": DeltaStage.plan_sigma,
 }
 """How the operations that compute are laid out; Input and Output only hand on."""
 
@@ -65,11 +74,11 @@ class CpuSession:
     def run(self, inputs: Mapping[str, Array], states: bool = False) -> Trace:
         """Run one window per sample: `inputs` integers `[T, B, *shape]` (DataError where one does not fit).
 
-        With `states`, blocks are one step long, so that u and v, int32, can be read after each.
+        With `states`, blocks are one step long, so that registers, int32, can be read after each.
         """
         arrays = checked_inputs(self._graph, inputs)
         steps, batch = next(iter(arrays.values())).shape[:2]
-        trace = self._empty_trace(steps, batch, states)
+        trace = Trace.empty(self._graph, steps, batch, states)
         for _ in self._pool.map(lambda part: self._run_part(arrays, trace, part), self._parts(steps, batch)):
             pass
         return trace
@@ -83,18 +92,6 @@ class CpuSession:
         edges = [batch * k // count for k in range(count + 1)]
         return itertools.starmap(slice, itertools.pairwise(edges))
 
-    def _empty_trace(self, steps: int, batch: int, states: bool) -> Trace:
-        def zeros(node: Node, dtype: type) -> Array:
-            return np.zeros((steps, batch, *self._graph.shapes[node.name]), dtype)
-
-        return Trace(
-            spikes={n.name: zeros(n, np.uint8) for n in self._graph.neurons},
-            outputs={n.name: zeros(n, np.uint8) for n in self._graph.outputs},
-            states={
-                n.name: {r: zeros(n, np.int32) for r in ("u", "v")} for n in self._graph.neurons if states
-            },
-        )
-
     def _run_part(self, inputs: Mapping[str, Array], trace: Trace, samples: slice) -> None:
         """Take the samples through all steps, block by block, and write them into the trace."""
         steps, count = len(next(iter(inputs.values()))), samples.stop - samples.start
@@ -107,5 +104,5 @@ class CpuSession:
                 array[here] = values[name].reshape(array[here].shape)
             for name, registers in trace.states.items():
                 layer = part.layers[name]
-                registers["u"][here] = layer.u.reshape(registers["u"][here].shape)
-                registers["v"][here] = layer.v.reshape(registers["v"][here].shape)
+                for register, array in registers.items():
+                    array[here] = layer.register(register).reshape(array[here].shape)

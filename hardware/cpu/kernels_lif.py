@@ -1,4 +1,4 @@
-"""The neuron, `avnir.ir.integer.Lif`, over a block of steps in 32-bit arithmetic.
+"""The neurons, `avnir.ir.integer.Lif` and `Readout`, over a block of steps in 32-bit arithmetic.
 
 Why 32 bits are enough, with M = 2^23:
 - the sum of a step, `tz(u k, 12) + (a << 6)`, is taken modulo 2^32 by definition, so wrapping
@@ -58,8 +58,11 @@ def clipped(v: np.int32) -> np.int32:
 
 
 @cache
-def lif_kernel(reset: str, keeps_current: bool) -> Callable[..., None]:
-    """The kernel for one reset; without `keeps_current`, for neurons whose `keep_u` is 0 throughout."""
+def lif_kernel(reset: str, keeps_current: bool, sends_potential: bool = False) -> Callable[..., None]:
+    """The kernel for one reset; without `keeps_current`, for neurons whose `keep_u` is 0 throughout.
+
+    With `sends_potential`, a Readout's: `none` is its reset, its potentials stand in place of the spikes.
+    """
     zero, zero_delayed = reset == "zero", reset == "zero_delayed"
     zero_next = reset == "zero_next"
     subtract, subtract_delayed = reset == "subtract", reset == "subtract_delayed"
@@ -72,7 +75,7 @@ def lif_kernel(reset: str, keeps_current: bool) -> Callable[..., None]:
 
         `a` int32 `[S * B, n]`, summed input modulo 2^32, rows in order of steps, samples within;
         `keep_u`, `keep_v` int32 `[n]`, 4096ths kept a step; `theta`, `bias` int32 `[n]` on the scale
-        of v; `spikes` uint8 `[S * B, n]` is filled.
+        of v; `spikes`, uint8 or for potentials int32 `[S * B, n]`, is filled.
         """
         rows, neurons = a.shape
         batch = len(u)
@@ -109,7 +112,7 @@ def lif_kernel(reset: str, keeps_current: bool) -> Callable[..., None]:
                             new = clipped(np.int32(new - change * limit))
                         tile[U + j] = current
                         tile[V + j] = new
-                        fired[j] = fires
+                        fired[j] = new if sends_potential else np.int32(fires)
                 u[b, here], v[b, here] = tile[U : U + size], tile[V : V + size]
 
     return step_block

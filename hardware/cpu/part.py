@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from avnir.hardware.cpu.delta import DeltaRegisters
 from avnir.hardware.cpu.lif import Registers
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array
 
-Stage = Callable[[Array], Array]
+Stage = Callable[..., Array]
 
 
 @dataclass
@@ -52,8 +53,11 @@ class Part:
         self, graph: Graph, order: Sequence[Sequence[Node]], plans: Mapping[str, Any], samples: int
     ) -> None:
         self.samples = samples
-        self.layers: dict[str, Registers] = {n.name: plans[n.name].registers(samples) for n in graph.neurons}
+        self.layers: dict[str, Registers | DeltaRegisters] = {
+            n.name: plans[n.name].registers(samples) for n in graph.select(lambda op: op.stateful)
+        }
         self._order = order
+        self._ports = {node.name: node.op.ports(node.inputs) for node in graph}  # type: ignore[attr-defined]
         self._lagged = {
             node.name: Lagged(plans[node.name], _silence(graph, node, samples))
             for node in graph.select(lambda op: op.delayed)
@@ -74,8 +78,8 @@ class Part:
         return values
 
     def _made(self, node: Node, values: Mapping[str, Array]) -> Array:
-        x = _summed(values[name] for name in node.inputs)
-        return self._stages[node.name](x) if node.name in self._stages else x
+        sums = [_summed(values[name] for name in port) for port in self._ports[node.name]]
+        return self._stages[node.name](*sums) if node.name in self._stages else sums[0]
 
     def _go_round(self, loop: Sequence[Node], values: dict[str, Array], rows: int) -> None:
         """A loop, as many steps at a time as its shortest lag makes known beforehand."""

@@ -2,7 +2,7 @@
 
 Both run the same Lava processes and leave the same spikes. `lava` calls Lava's compiled, unmodified
 process models one after the other; `lava-runtime` starts one system process for each and passes messages,
-which is how Lava itself runs and slower. Registers u and v can be read only from the first.
+which is how Lava itself runs and slower. Registers can be read only from the first.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class LavaSession:
     def run(self, inputs: Mapping[str, Array], states: bool = False) -> Trace:
         """Run every sample's window, one after the other; see `avnir.backend.Session.run`."""
         if states and self.way == "runtime":
-            raise BackendError("the backend lava-runtime cannot read registers u and v; use the backend lava")
+            raise BackendError("the backend lava-runtime cannot read registers; use the backend lava")
         arrays = checked_inputs(self.program.graph, inputs)
         steps, batch = next(iter(arrays.values())).shape[:2]
         given, made = self.folder / "inputs.npz", self.folder / "trace.npz"
@@ -106,7 +106,9 @@ def _synapses(graph: Graph) -> int:
     total = 0
     for node in graph.select(lambda op: getattr(op, "connection", False)):
         weight, delay = node.op.weight, node.op.delay  # type: ignore[attr-defined]
-        total += math.prod(graph.shapes[node.name]) * weight[0].size * (1 + delay)
+        listed = weight.ndim == 1
+        stored = weight.size if listed else math.prod(graph.shapes[node.name]) * weight[0].size
+        total += stored * (1 + delay)
     return total
 
 

@@ -7,14 +7,17 @@ made; here is what depends on Lava 0.10.0.
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-import numpy as np
+from typing import Any
 
 from avnir.errors import Finding, UnsupportedError
-from avnir.ir.graph import Graph, Node
+from avnir.ir.graph import Graph
+from avnir.ir.message_bounds import gain, largest_values
+from avnir.ir.operation import Operation
 
 DENSE_LIMIT = 1 << 30
-"""Lava sums a Dense's weights doubled, in 32 bits (`proc/dense/models.py: AbstractPyDenseModelBitAcc`)."""
+"""Lava sums the weights of a Dense or Sparse doubled, in 32 bits (`proc/dense/models.py:
+AbstractPyDenseModelBitAcc`, `proc/sparse/models.py`). With an exponent, which is then a shift to the left,
+the bits lost are those that 32 bits lose anyway; only without one are they missed."""
 CONV_LIMIT = 1 << 31
 """Lava's Conv casts its sum to 32 bits before it wraps it at 24 (`proc/conv/utils.py: conv`)."""
 CONV_BYTE = 127
@@ -29,20 +32,19 @@ def check(graph: Graph, backend: str) -> None:
 
 
 def _sum_findings(graph: Graph) -> Iterator[Finding]:
-    for node in graph.select(lambda op: op.kind in ("Dense", "Conv")):
-        op, dense = node.op, node.op.kind == "Dense"
-        magnitude = np.abs(op.weight.astype(np.int64)).reshape(len(op.weight), -1).sum(axis=1)  # type: ignore[attr-defined]
-        message = sum(_largest_message(graph[name]) for name in node.inputs)
-        worst = int(magnitude.max()) * message << (0 if dense else op.exponent)  # type: ignore[attr-defined]
-        limit = DENSE_LIMIT if dense else CONV_LIMIT
-        if worst >= limit:
+    largest = largest_values(graph)
+    for node in graph.select(_connects):
+        op: Any = node.op
+        conv = op.kind == "Conv"
+        worst = gain(op) * sum(largest[name] for name in node.inputs) << op.exponent
+        limit = CONV_LIMIT if conv else DENSE_LIMIT
+        if worst >= limit and (conv or not op.exponent):
             remedy = "Use fewer message bits or smaller weights"
             yield Finding(node.name, f"its sum can reach {worst}, but Lava's holds below {limit}", remedy)
 
 
-def _largest_message(source: Node) -> int:
-    bits = getattr(source.op, "message_bits", 0)
-    return 1 << (bits - 1) if bits else 1
+def _connects(op: Operation) -> bool:
+    return bool(getattr(op, "connection", False))
 
 
 def _window_findings(graph: Graph) -> Iterator[Finding]:

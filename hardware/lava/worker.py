@@ -94,7 +94,7 @@ def connect(executable: Any, turns: Turns) -> None:
 def run_in_process(network: Network, states: bool) -> dict[str, Any]:
     """All process models in this process, step by step.
 
-    Returns the registers u and v of every layer after each step, int32 `[T, B, *shape]`, if `states`.
+    Returns the registers of every layer after each step, int32 `[T, B, *shape]`, if `states`.
     """
     import numpy as np
 
@@ -106,7 +106,9 @@ def run_in_process(network: Network, states: bool) -> dict[str, Any]:
     turns.models = [built[process] for process in network.processes]
     sys.setrecursionlimit(LEAST_FRAMES + FRAMES_A_MODEL * len(turns.models))
     watched = (
-        {f"states/{n}/{r}": (built[p], r) for n, p in network.neurons.items() for r in "uv"} if states else {}
+        {f"states/{n}/{r}": (built[p], r) for n, p in network.layers.items() for r in network.registers(n)}
+        if states
+        else {}
     )
     records = {
         key: np.zeros((network.steps, *getattr(model, register).shape), np.int32)

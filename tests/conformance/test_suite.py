@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import avnir
 from avnir.backend import Session
 from avnir.errors import BackendError, UnsupportedError
 from avnir.hardware.interpreter import backend as interpreter
 from avnir.ir.graph import Node
 from avnir.ir.integer import Conv, Lif
+from avnir.ir.integer_delta import Delta
+from avnir.ir.integer_graded import Product, Readout, Relay
+from avnir.ir.integer_level import OPERATIONS
+from avnir.ir.integer_sparse import Sparse
 from avnir.ir.interpret_integer import _Chip, interpret_integer
 from avnir.numerics import fixed
-from avnir.program import Program
+from avnir.program import STRUCTURE, Program
 from avnir.testing import CHECKS, run_check, run_conformance
 from avnir.testing.cases import CASES
 from avnir.trace import Trace
@@ -94,6 +101,65 @@ def zero_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Lif, "step", lambda op, x, s: step(op.replace(reset=other.get(op.reset, op.reset)), x, s))
 
 
+def lowered(kind: type[Relay | Product]) -> Callable[[pytest.MonkeyPatch], None]:
+    """A threshold one below what was said."""
+
+    def change(patch: pytest.MonkeyPatch) -> None:
+        step = kind.step
+        patch.setattr(kind, "step", lambda op, x, s: step(op.replace(threshold=op.threshold - 1), x, s))
+
+    return change
+
+
+def raised(patch: pytest.MonkeyPatch) -> None:
+    step = Delta.step
+    patch.setattr(Delta, "step", lambda op, x, s: step(op.replace(threshold=op.threshold + 1), x, s))
+
+
+def error_kept(patch: pytest.MonkeyPatch) -> None:
+    """Sending leaves the error as it is."""
+    changed = Delta.changed
+
+    def kept(op: Delta, activation: Any, state: dict[str, Any]) -> Any:
+        before = state.get("error", 0) + activation - state.get("act", 0) + state.get("residue", 0)
+        sent = changed(op, activation, state)
+        state["error"] = np.asarray(before)
+        return sent
+
+    patch.setattr(Delta, "changed", kept)
+
+
+def one_port(patch: pytest.MonkeyPatch) -> None:
+    """The first of four inputs alone at the first port."""
+    patch.setattr(Product, "ports", lambda op, inputs: (inputs[:1], inputs[1:]))
+
+
+def lost_when_sent(patch: pytest.MonkeyPatch) -> None:
+    step = Readout.step
+
+    def forgetful(op: Readout, x: Any, state: dict[str, Any]) -> Any:
+        sent = step(op, x, state)
+        state["v"] = np.zeros_like(sent)
+        return sent
+
+    patch.setattr(Readout, "step", forgetful)
+
+
+def left_out(patch: pytest.MonkeyPatch) -> None:
+    step = Sparse.step
+
+    def shorter(op: Sparse, x: Any, state: dict[str, Any]) -> Any:
+        kept = {name: getattr(op, name)[:-1] for name in ("weight", "source", "target")}
+        return step(op.replace(**kept), x, state)
+
+    patch.setattr(Sparse, "step", shorter)
+
+
+def either(patch: pytest.MonkeyPatch) -> None:
+    step = Lif.step
+    patch.setattr(Lif, "step", lambda op, x, s: step(op.replace(threshold=op.threshold // 2), x, s))
+
+
 MUTANTS = {
     "current wraps as often as needed": (swap("wrap_current", fixed.wrap24), "wrap_u_once"),
     "current does not wrap": (swap("wrap_current", same), "wrap_u"),
@@ -108,6 +174,17 @@ MUTANTS = {
     "a lag is too long": (a_step_late, "lag"),
     "spikes from before the window come back": (heard_early, "recurrent_late"),
     "input is kept at a reset": (zero_at_once, "reset_zero_next"),
+    "a message of the threshold is sent": (lowered(Relay), "relay_loop"),
+    "a product of the threshold is sent": (lowered(Product), "product_signed"),
+    "a relay does not wrap": (swap("wrap32", same), "relay_wrap"),
+    "a product does not wrap": (swap("wrap32", same), "product_wrap"),
+    "all inputs meet at one port": (one_port, "product_gate"),
+    "a potential that is sent is lost": (lost_when_sent, "readout_no_leak"),
+    "a change of the threshold waits": (raised, "delta"),
+    "an error is kept": (error_kept, "delta_cumulative"),
+    "a change does not wrap": (swap("wrap32", same), "delta_wrap"),
+    "a synapse is left out": (left_out, "sparse"),
+    "one of two is enough": (either, "and"),
 }
 
 
@@ -121,8 +198,26 @@ def test_a_wrong_backend_is_caught(name: str) -> None:
 
 @pytest.mark.parametrize("check", [c for c in CHECKS if c != "clip_v_low"])
 def test_layers_of_a_case_spike_sometimes(check: str) -> None:
-    for name, spikes in trace_of(check).spikes.items():
-        assert 0 < spikes.mean() < 1, name
+    for name, sent in trace_of(check).spikes.items():
+        if sent.dtype == np.uint8:
+            assert 0 < sent.mean() < 1, name
+        else:
+            assert len(np.unique(sent)) > 1, name
+
+
+def test_messages_leave_their_registers() -> None:
+    """A relay's input, and a product, of more than 32 bits; a potential that stops at both ends."""
+    case = CASES["relay_wrap"]()
+    sums = case.program.graph["synapses"].op.step(case.inputs["input"][:, 0].astype(np.int64), {})  # type: ignore[attr-defined]
+    assert np.abs(sums).max() >= 1 << 31
+    case = CASES["product_wrap"]()
+    first, second = (
+        case.program.graph[f"from_{name}"].op.step(case.inputs[name][:, 0].astype(np.int64), {})  # type: ignore[attr-defined]
+        for name in "ab"
+    )
+    assert np.abs(first * second).max() >= 1 << 31
+    clipped = trace_of("readout_clip").spikes["layer"]
+    assert (clipped.min(), clipped.max()) == (-M + 1, M - 1)
 
 
 def test_overflows_are_reached() -> None:
@@ -145,6 +240,19 @@ def test_the_convolution_overflows() -> None:
         )
     )
     assert np.abs(sums).max() << (12 + 7) > 2 * M
+
+
+def test_the_published_schema_describes_every_case(tmp_path: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((Path(avnir.__file__).parent / "program.schema.json").read_text())
+    assert set(schema["$defs"]) >= set(OPERATIONS)
+    for check in CHECKS:
+        CASES[check]().program.write_into(tmp_path)
+        jsonschema.validate(json.loads((tmp_path / STRUCTURE).read_text()), schema)
+
+
+def test_every_operation_has_a_case() -> None:
+    assert {n.op.kind for build in CASES.values() for n in build().program.graph} == set(OPERATIONS)
 
 
 def test_expected_failures_are_watched() -> None:

@@ -18,6 +18,7 @@ from avnir.hardware.cpu import dense as cpu_dense
 from avnir.hardware.cpu import engine as cpu_engine
 from avnir.hardware.cpu.order import components
 from avnir.ir.interpret_integer import interpret_integer
+from avnir.ir.operation import Array
 from avnir.numerics import fixed
 from avnir.program import Program
 from avnir.testing.strategies import Window, windows
@@ -39,21 +40,23 @@ def assert_equal(got: Trace, wanted: Trace) -> None:
             np.testing.assert_array_equal(mine[name], array, err_msg=name)
 
 
+def registers(trace: Trace, name: str) -> list[Array]:
+    """The registers of this name, of all layers that have one."""
+    return [held[name].astype(np.int64) for held in trace.states.values() if name in held]
+
+
 def current_overflows(trace: Trace) -> bool:
     """Whether some current is left outside its register by the one wrap."""
-    return any(int(np.abs(r["u"]).max()) > fixed.STATE_LIMIT for r in trace.states.values())
+    return any(np.abs(u).max() > fixed.STATE_LIMIT for u in registers(trace, "u"))
 
 
 def current_wraps(trace: Trace) -> bool:
     """Whether some current jumps by more than half of the register's range."""
-    return any(
-        bool(np.any(np.abs(np.diff(r["u"].astype(np.int64), axis=0)) > fixed.STATE_LIMIT))
-        for r in trace.states.values()
-    )
+    return any(bool(np.any(np.abs(np.diff(u, axis=0)) > fixed.STATE_LIMIT)) for u in registers(trace, "u"))
 
 
 def potential_clips(trace: Trace) -> bool:
-    return any(int(np.abs(r["v"]).max()) == fixed.STATE_LIMIT - 1 for r in trace.states.values())
+    return any(np.abs(v).max() == fixed.STATE_LIMIT - 1 for v in registers(trace, "v"))
 
 
 def has_loop(window: Window) -> bool:
@@ -67,6 +70,22 @@ def has_lag_forward(window: Window) -> bool:
     return any(node.op.delayed for node in alone)
 
 
+def sends_messages(window: Window) -> bool:
+    """Whether a layer sends graded messages to another."""
+    graph = window.program.graph
+    graded = {node.name for node in graph.neurons if node.op.message_bits}  # type: ignore[attr-defined]
+    return any(graded.intersection(node.inputs) for node in graph if node.op.kind != "Output")
+
+
+def has_product(window: Window) -> bool:
+    return any(node.op.kind == "Product" for node in window.program.graph)
+
+
+def has_listed_synapses(window: Window) -> bool:
+    return any(node.op.kind == "Sparse" for node in window.program.graph)
+
+
+PARTS = (has_loop, has_lag_forward, sends_messages, has_product, has_listed_synapses)
 OVERFLOWS = (current_overflows, current_wraps, potential_clips)
 
 
@@ -78,7 +97,7 @@ def test_engine_equals_definition(window: Window) -> None:
     for happens in OVERFLOWS:
         if happens(wanted):
             event(happens.__name__)
-    for has in (has_loop, has_lag_forward):
+    for has in PARTS:
         if has(window):
             event(has.__name__)
     with backend.session(program) as session:
@@ -97,8 +116,8 @@ def test_programs_do_overflow(happens: Callable[[Trace], bool]) -> None:
         assert_equal(session.run(found.inputs, states=True), wanted)
 
 
-@pytest.mark.parametrize("has", [has_loop, has_lag_forward])
-def test_programs_do_have_lags(has: Callable[[Window], bool]) -> None:
+@pytest.mark.parametrize("has", PARTS)
+def test_programs_do_have(has: Callable[[Window], bool]) -> None:
     assert has(hypothesis.find(windows(), has, settings=settings(COMPILES, phases=[Phase.generate])))
 
 

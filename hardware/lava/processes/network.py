@@ -4,10 +4,13 @@ Runs in Lava's environment (Python 3.10 or later, numpy below 2) and imports not
 file because it is also the body of an exported folder's `lava.py`, and alone in its folder because Lava's
 compiler executes every `.py` file beside a process of one's own.
 
-Every node becomes Lava's own process where there is one: `Dense` and `DelayDense`, `Conv`, `LIFReset`,
-and `RingBuffer` for the inputs. Ours are `ProgrammableLif` (the resets that the fixed neuron lacks),
-`Delay` (a Conv that delivers later), `Gate` (in front of a connection with a lag) and `Sink` (the record
-of a layer).
+Every node becomes Lava's own process where there is one: `Dense` and `DelayDense`, `Sparse` and
+`DelaySparse`, `Conv`, `LIFReset`, `GradedVec` and `GradedReluVec`, `ProdNeuron`, and `RingBuffer` for the
+inputs. Ours are `ProgrammableLif` (the resets that the fixed neuron lacks), `Readout` (its LIF without a
+threshold, which sends its potential), `InverseRoot` (its `InvSqrt` for any number of neurons and any
+value), `DeltaReset` and `SigmaDeltaReset` (its sigma-delta neurons, set to zero before a window), `Delay`
+(a Conv that delivers later), `Gate` (in front of a connection with a lag) and `Sink` (the record of a
+layer).
 
 Layout: every process keeps the program's `(C, H, W)`; only Conv counts its axes as `(W, H, C)`, and the
 ports that lead into and out of it are transposed. Samples run back to back, and a layer of latency L is
@@ -40,15 +43,34 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.conv.process import Conv
 from lava.proc.dense.process import DelayDense, Dense
+from lava.proc.graded.models import inv_sqrt
+from lava.proc.graded.process import GradedReluVec, GradedVec
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.models import PyLifResetModelBitAcc
 from lava.proc.lif.process import LIFReset
+from lava.proc.prodneuron.process import ProdNeuron
+from lava.proc.sdn.models import PyDeltaModelFixed, PySigmaDeltaModelFixed
+from lava.proc.sdn.process import ActivationMode, Delta, SigmaDelta
+from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
+from scipy.sparse import csr_matrix
 
 PROGRAM_FORMAT = "avnir-program-1"
 TRACE_FORMAT = "avnir-trace-1"
 GRADED = 24
 """`num_message_bits` of a connection that multiplies by what arrives; Lava only asks whether it is 0."""
+ROOT_LIMIT = (1 << 24) - 1
+"""The largest number that Lava's `inv_sqrt` takes."""
+REGISTERS: Mapping[str, tuple[str, ...]] = {
+    "Lif": ("u", "v"),
+    "Relay": (),
+    "Product": (),
+    "InverseRoot": (),
+    "Readout": ("u", "v"),
+    "Delta": ("act", "residue", "error"),
+    "SigmaDelta": ("sigma", "act", "residue", "error"),
+}
+"""The operations that are layers of neurons, which are recorded, and what they keep from step to step."""
 
 
 class ProgrammableLif(LIFReset):
@@ -93,6 +115,103 @@ class ProgrammableLifModel(PyLifResetModelBitAcc):
             limit = self.max_uv_val - 1
             rest = self.v - (spike_vector.astype(np.int32) - self.above) * self.effective_vth
             self.v[:] = np.clip(rest, -limit, limit)
+
+
+class Readout(LIFReset):
+    """Integrates as a LIF, never spikes, and sends its potential in every step."""
+
+
+@implements(proc=Readout, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class ReadoutModel(PyLifResetModelBitAcc):
+    """Lava's fixed-point LIF, its widths and its update; the potential goes out in place of spikes."""
+
+    implements_process = None  # for the decorator: not the parent's
+
+    def spiking_activation(self) -> np.ndarray:
+        return np.copy(self.v)
+
+    def reset_voltage(self, spike_vector: np.ndarray) -> None:
+        """Nothing is lost by sending."""
+
+
+class InverseRoot(AbstractProcess):
+    """Lava's inverse square root of each value of `shape`: 0 for 0 and below, above 24 bits that of 24."""
+
+    def __init__(self, *, shape: tuple[int, ...]) -> None:
+        super().__init__(shape=shape)
+        self.a_in = InPort(shape=shape)
+        self.s_out = OutPort(shape=shape)
+
+
+@implements(proc=InverseRoot, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class InverseRootModel(PyLoihiProcessModel):
+    """Lava's integer steps, value by value."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def run_spk(self) -> None:
+        arriving = self.a_in.recv()
+        roots = [inv_sqrt(min(x, ROOT_LIMIT)) if x > 0 else 0 for x in arriving.ravel().tolist()]
+        self.s_out.send(np.array(roots, np.int32).reshape(arriving.shape))
+
+
+class DeltaReset(Delta):
+    """Lava's Delta, whose registers are set to zero before a window, as LIFReset's are."""
+
+    def __init__(self, *, reset_interval: int, reset_offset: int, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.proc_params["reset_interval"] = reset_interval
+        self.proc_params["reset_offset"] = reset_offset
+
+
+class SigmaDeltaReset(SigmaDelta):
+    """Lava's SigmaDelta, likewise."""
+
+    def __init__(self, *, reset_interval: int, reset_offset: int, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.proc_params["reset_interval"] = reset_interval
+        self.proc_params["reset_offset"] = reset_offset
+
+
+def begins(model: Any) -> bool:
+    """Whether a window of the layer begins with this step."""
+    interval = model.proc_params["reset_interval"]
+    return bool(model.time_step % interval == model.proc_params["reset_offset"] % interval)
+
+
+@implements(proc=DeltaReset, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class DeltaResetModel(PyDeltaModelFixed):
+    """Lava's fixed-point model as it is, but for the windows."""
+
+    implements_process = None  # for the decorator: not the parent's
+    act: Any
+
+    def run_spk(self) -> None:
+        if begins(self):
+            self.act, self.residue, self.error = (0 * self.act for _ in range(3))
+        super().run_spk()
+
+
+@implements(proc=SigmaDeltaReset, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class SigmaDeltaResetModel(PySigmaDeltaModelFixed):
+    """Lava's fixed-point model as it is, but for the windows."""
+
+    implements_process = None  # for the decorator: not the parent's
+    act: Any
+
+    def run_spk(self) -> None:
+        if begins(self):
+            self.sigma, self.act, self.residue, self.error = (0 * self.act for _ in range(4))
+        super().run_spk()
 
 
 class Delay(AbstractProcess):
@@ -155,13 +274,13 @@ class GateModel(PyLoihiProcessModel):
 
 
 class Sink(AbstractProcess):
-    """Keeps the binary spikes of `steps` steps and writes them to `path`, uint8 `[steps, *shape]`.
+    """Keeps what a layer sends in `steps` steps and writes it to `path`, `dtype` `[steps, *shape]`.
 
     Reading a Lava variable from outside goes element by element, which takes longer than the run.
     """
 
-    def __init__(self, *, shape: tuple[int, ...], steps: int, path: str) -> None:
-        super().__init__(shape=shape, steps=steps, path=path)
+    def __init__(self, *, shape: tuple[int, ...], steps: int, path: str, dtype: type) -> None:
+        super().__init__(shape=shape, steps=steps, path=path, dtype=dtype)
         self.a_in = InPort(shape=shape)
 
 
@@ -176,12 +295,12 @@ class SinkModel(PyLoihiProcessModel):
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self.path = proc_params["path"]
-        self.spikes = np.zeros((proc_params["steps"], *proc_params["shape"]), np.uint8)
+        self.sent = np.zeros((proc_params["steps"], *proc_params["shape"]), proc_params["dtype"])
 
     def run_spk(self) -> None:
-        self.spikes[self.time_step - 1] = self.a_in.recv()
-        if self.time_step == len(self.spikes):
-            np.save(self.path, self.spikes)
+        self.sent[self.time_step - 1] = self.a_in.recv()
+        if self.time_step == len(self.sent):
+            np.save(self.path, self.sent)
 
 
 class Program:
@@ -214,11 +333,18 @@ class Program:
 
     def binary(self, names: Sequence[str]) -> bool:
         """Whether these sources together send only 0 or 1: two layers that meet send up to 2."""
-        return len(names) == 1 and not self.by_name[names[0]]["values"].get("message_bits", 0)
+        source = self.by_name[names[0]]
+        graded = sends_messages(source) or source["values"].get("message_bits", 0)
+        return len(names) == 1 and not graded
 
     def shape_into(self, connection: Mapping[str, Any]) -> tuple[int, ...]:
         """The shape of the layers or inputs that feed a connection."""
         return tuple(self.by_name[connection["inputs"][0]]["values"]["shape"])
+
+
+def sends_messages(node: Mapping[str, Any]) -> bool:
+    """Whether a node is a layer that sends integers in place of binary spikes."""
+    return node["op"] in REGISTERS and node["op"] != "Lif"
 
 
 def _filled(node: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -227,17 +353,23 @@ def _filled(node: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str,
 
 
 class Ports(NamedTuple):
-    """Where a node's result leaves, and what connects it to a port that feeds it (None for an input)."""
+    """Where a node's result leaves, and what connects it to a port that feeds it (None for an input).
+
+    `take_second` does so for a second port, which the last `second` of what feeds it reach.
+    """
 
     out: OutPort
     take: Any = None
+    take_second: Any = None
+    second: int = 0
 
 
 class Network:
     """Lava processes for one run of a program.
 
     `processes`: those of connections with a lag first, the others in the order in which data flow.
-    `inputs` integers `[T, B, *shape]` by name; `folder` takes what the sinks write.
+    `inputs` integers `[T, B, *shape]` by name; `folder` takes what the sinks write. `layers`: the
+    processes that are recorded, by name.
     """
 
     def __init__(self, program: Program, inputs: Mapping[str, np.ndarray], folder: Path) -> None:
@@ -248,21 +380,36 @@ class Network:
         self.window, self.batch = next(iter(inputs.values())).shape[:2]
         self.steps = self.window * self.batch + max(self.late.values())
         self.processes: list[AbstractProcess] = []
-        self.neurons: dict[str, AbstractProcess] = {}
+        self.layers: dict[str, AbstractProcess] = {}
         make: dict[str, Any] = {
             "Input": self._input,
             "Dense": self._dense,
             "Conv": self._conv,
+            "Sparse": self._sparse,
             "Lif": self._lif,
+            "Relay": self._relay,
+            "Product": self._product,
+            "InverseRoot": self._inverse_root,
+            "Readout": self._readout,
+            "Delta": self._delta,
+            "SigmaDelta": self._sigma_delta,
         }
         read = {name for node in program.nodes for name in node["inputs"]}
-        made = [node for node in program.nodes if node["op"] == "Lif" or node["name"] in read]
+        made = [node for node in program.nodes if node["op"] in REGISTERS or node["name"] in read]
         made = [node for node in made if node["op"] != "Output"]
         made.sort(key=lambda node: not node["values"].get("lag"))
         ports = {node["name"]: make[node["op"]](node, **node["values"]) for node in made}
         for node in made:
-            for source in node["inputs"]:
-                ports[node["name"]].take(ports[source].out)
+            self._fed(node, ports)
+
+    def _fed(self, node: Any, ports: Mapping[str, Ports]) -> None:
+        """Connect a node to all that feeds it."""
+        own, sources = ports[node["name"]], node["inputs"]
+        first = len(sources) - own.second
+        for source in sources[:first]:
+            own.take(ports[source].out)
+        for source in sources[first:]:
+            own.take_second(ports[source].out)
 
     def _add(self, process: AbstractProcess) -> AbstractProcess:
         self.processes.append(process)
@@ -276,17 +423,36 @@ class Network:
 
     def _dense(self, node: Any, weight: np.ndarray, exponent: int, delay: int, lag: int) -> Ports:
         # Lava keeps 9 bits and drops the lowest of mixed weights: 2q is kept whole, and halved after the sum.
+        parameters = {"weights": 2 * weight.astype(np.int32), **self._doubled(node, exponent)}
+        made = DelayDense(**parameters, delays=delay) if delay else Dense(**parameters)
+        return self._flat(node, self._add(made))
+
+    def _sparse(
+        self, node: Any, weight: np.ndarray, exponent: int, delay: int, size: Sequence[int], **places: Any
+    ) -> Ports:
+        def matrix(values: np.ndarray, dtype: type) -> csr_matrix:
+            return csr_matrix((values, (places["target"], places["source"])), tuple(size), dtype)
+
         parameters = {
-            "weights": 2 * weight.astype(np.int32),
+            "weights": matrix(2 * weight.astype(np.int32), np.int32),
+            **self._doubled(node, exponent),
+        }
+        late = {"delays": matrix(np.full(len(weight), delay), int)} if delay else {}
+        return self._flat(node, self._add((DelaySparse if delay else Sparse)(**parameters, **late)))
+
+    def _doubled(self, node: Any, exponent: int) -> dict[str, Any]:
+        """What Dense and Sparse take beside doubled weights."""
+        return {
             "weight_exp": exponent - 1,
             "num_weight_bits": 8,
             "sign_mode": SignMode.MIXED,
             "num_message_bits": 0 if self.program.binary(node["inputs"]) else GRADED,
         }
-        late = {"delays": delay} if delay else {}
-        process = self._add((DelayDense if delay else Dense)(**parameters, **late))
+
+    def _flat(self, node: Any, process: AbstractProcess) -> Ports:
+        """The ports of a connection that sees its input flattened."""
         ports = Ports(process.a_out, lambda source: source.flatten().connect(process.s_in))
-        return self._gated(node, ports) if lag else ports
+        return self._gated(node, ports) if node["values"]["lag"] else ports
 
     def _conv(
         self, node: Any, weight: np.ndarray, exponent: int, delay: int, lag: int, **window: Any
@@ -328,22 +494,79 @@ class Network:
         return self._behind(gate, ports)
 
     def _lif(self, node: Any, shape: Sequence[int], reset: str, **values: Any) -> Ports:
-        parameters = {
+        parameters = {**self._integration(node, shape), "vth": _parameter(values["threshold"])}
+        native = reset == "zero"
+        process = LIFReset(**parameters) if native else ProgrammableLif(reset=reset, **parameters)
+        return self._layer(node, process, process.a_in)
+
+    def _readout(self, node: Any, shape: Sequence[int], **values: Any) -> Ports:
+        process = Readout(**self._integration(node, shape))
+        return self._layer(node, process, process.a_in)
+
+    def _integration(self, node: Any, shape: Sequence[int]) -> dict[str, Any]:
+        """What every process that integrates takes."""
+        values = node["values"]
+        return {
             "shape": tuple(shape),
             "du": _parameter(values["decay_u"]),
             "dv": _parameter(values["decay_v"]),
-            "vth": _parameter(values["threshold"]),
             "bias_mant": _parameter(values["bias_mantissa"]),
             "bias_exp": values["bias_exponent"],
-            "reset_interval": self.window,
-            "reset_offset": 1 + self.late[node["name"]],
+            **self._windows(node),
         }
-        native = reset == "zero"
-        process = self._add(LIFReset(**parameters) if native else ProgrammableLif(reset=reset, **parameters))
-        sink = self._add(Sink(shape=tuple(shape), steps=self.steps, path=str(self._record(node["name"]))))
-        process.s_out.connect(sink.a_in)
-        self.neurons[node["name"]] = process
-        return Ports(process.s_out, lambda source: source.reshape(tuple(shape)).connect(process.a_in))
+
+    def _windows(self, node: Any) -> dict[str, Any]:
+        """When the registers of a layer are set to zero."""
+        return {"reset_interval": self.window, "reset_offset": 1 + self.late[node["name"]]}
+
+    def _delta(self, node: Any, shape: Sequence[int], **values: Any) -> Ports:
+        process = DeltaReset(shape=tuple(shape), **self._encoding(node))
+        return self._layer(node, process, process.a_in)
+
+    def _sigma_delta(
+        self, node: Any, shape: Sequence[int], bias: np.ndarray, rectify: bool, **values: Any
+    ) -> Ports:
+        mode = ActivationMode.RELU if rectify else ActivationMode.UNIT
+        parameters = {"bias": _parameter(bias), "act_mode": mode, **self._encoding(node)}
+        process = SigmaDeltaReset(shape=tuple(shape), **parameters)
+        return self._layer(node, process, process.a_in)
+
+    def _encoding(self, node: Any) -> dict[str, Any]:
+        """What every process that sends changes takes."""
+        values = node["values"]
+        return {
+            "vth": values["threshold"],
+            "cum_error": values["cumulative"],
+            "spike_exp": values["spike_exponent"],
+            "state_exp": values["state_exponent"],
+            **self._windows(node),
+        }
+
+    def _relay(self, node: Any, shape: Sequence[int], positive: bool, **values: Any) -> Ports:
+        process = (GradedReluVec if positive else GradedVec)(shape=tuple(shape), vth=values["threshold"])
+        return self._layer(node, process, process.a_in)
+
+    def _inverse_root(self, node: Any, shape: Sequence[int]) -> Ports:
+        process = InverseRoot(shape=tuple(shape))
+        return self._layer(node, process, process.a_in)
+
+    def _product(self, node: Any, shape: Sequence[int], second: int, **values: Any) -> Ports:
+        process = ProdNeuron(shape=tuple(shape), vth=values["threshold"], exp=values["exponent"])
+        ports = self._layer(node, process, process.a_in1)
+        return ports._replace(take_second=_into(process.a_in2), second=second)
+
+    def _layer(self, node: Any, process: AbstractProcess, port: InPort) -> Ports:
+        """The ports of a layer of neurons, which is recorded."""
+        name, dtype = node["name"], np.int32 if sends_messages(node) else np.uint8
+        self._add(process)
+        sink = Sink(shape=port.shape, steps=self.steps, path=str(self._record(name)), dtype=dtype)
+        process.s_out.connect(self._add(sink).a_in)
+        self.layers[name] = process
+        return Ports(process.s_out, _into(port))
+
+    def registers(self, name: str) -> tuple[str, ...]:
+        """What the layer `name` keeps from step to step."""
+        return REGISTERS[self.program.by_name[name]["op"]]
 
     def _record(self, name: str) -> Path:
         return self.folder / f"{name}.npy"
@@ -364,7 +587,7 @@ class Network:
 
     def trace(self) -> dict[str, Any]:
         """What the sinks wrote, named as in a saved trace."""
-        spikes = {name: self.aligned(name, np.load(self._record(name))) for name in self.neurons}
+        spikes = {name: self.aligned(name, np.load(self._record(name))) for name in self.layers}
         arrays: dict[str, Any] = {
             "format": np.array(TRACE_FORMAT),
             **{f"spikes/{name}": s for name, s in spikes.items()},
@@ -374,6 +597,11 @@ class Network:
             shape = (self.window, self.batch, *node["values"]["shape"])
             arrays[f"outputs/{node['name']}"] = np.reshape(total, shape)
         return arrays
+
+
+def _into(port: InPort) -> Any:
+    """What connects a source of any shape of this size to a port of neurons."""
+    return lambda source: source.reshape(port.shape).connect(port)
 
 
 def _parameter(array: np.ndarray) -> Any:

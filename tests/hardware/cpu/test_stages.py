@@ -11,12 +11,18 @@ from avnir.hardware.cpu import conv as cpu_conv
 from avnir.hardware.cpu import dense as cpu_dense
 from avnir.hardware.cpu.compiled import compiled
 from avnir.hardware.cpu.conv import ConvStage, reached, runs_of
+from avnir.hardware.cpu.delta import DeltaStage
 from avnir.hardware.cpu.dense import DenseStage
 from avnir.hardware.cpu.density import density, exact_in_float
+from avnir.hardware.cpu.graded import ProductStage, RelayStage
 from avnir.hardware.cpu.kernels_dense import CHUNK, UNROLL
 from avnir.hardware.cpu.kernels_lif import TILE
 from avnir.hardware.cpu.lif import LifStage
+from avnir.hardware.cpu.sparse import SparseStage
 from avnir.ir.integer import Conv, Dense, Lif
+from avnir.ir.integer_delta import Delta, SigmaDelta
+from avnir.ir.integer_graded import Product, Readout, Relay
+from avnir.ir.integer_sparse import Sparse
 from avnir.ir.operation import Array
 from avnir.ir.real import RESETS
 from avnir.numerics import fixed
@@ -132,6 +138,73 @@ def test_neurons_at_the_edges(reset: str, decay_u: int) -> None:
     np.testing.assert_array_equal(layer.u, state["u"])
     np.testing.assert_array_equal(layer.v, state["v"])
     assert np.abs(layer.v.astype(np.int64)).max() == M - 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_listed_synapses(dtype: type) -> None:
+    rng = np.random.default_rng(3)
+    matrix = np.where(rng.random((9, 30)) < 0.3, rng.integers(-128, 127, (9, 30), np.int8), 0)
+    matrix[:, ::5] = 0
+    op = Sparse.of(matrix.astype(np.int8), exponent=7)
+    high = 2 if dtype == np.uint8 else 2**31
+    x: Array = rng.integers(1 - high, high, (4, 30)).astype(dtype) & (1 if dtype == np.uint8 else -1)
+    wanted = modulo32(op.step(x.astype(np.int64), {}))
+    np.testing.assert_array_equal(SparseStage.plan(op, (30,))(x), wanted)
+
+
+EDGES = values(0, 1, -1, M - 1, M, -M, 2**16, -(2**16), 2**31 - 1, -(2**31) + 1, -(2**31))
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 2**16, M - 1])
+@pytest.mark.parametrize("positive", [False, True])
+def test_relays_at_the_edges(threshold: int, positive: bool) -> None:
+    op = Relay(EDGES.shape, threshold, positive)
+    wanted = op.step(EDGES.astype(np.int64)[None], {})
+    np.testing.assert_array_equal(RelayStage.plan(op, EDGES.shape)(EDGES[None]), wanted)
+
+
+@pytest.mark.parametrize("threshold", [0, 2**16, M - 1])
+@pytest.mark.parametrize("exponent", [0, 7, 31])
+def test_products_at_the_edges(threshold: int, exponent: int) -> None:
+    first, second = (array.reshape(1, -1) for array in np.meshgrid(EDGES, EDGES))
+    op = Product((first.size,), exponent, threshold)
+    wanted = op.step(np.stack([first, second]).astype(np.int64), {})
+    np.testing.assert_array_equal(ProductStage.plan(op, (first.size,))(first, second), wanted)
+
+
+@pytest.mark.parametrize("cumulative", [False, True])
+@pytest.mark.parametrize("exponents", [(0, 0), (7, 2), (0, 7)])
+@pytest.mark.parametrize("kind", ["Delta", "SigmaDelta", "rectified"])
+def test_changes_at_the_edges(kind: str, exponents: tuple[int, int], cumulative: bool) -> None:
+    rng = np.random.default_rng(5)
+    size, steps, batch = 60, 8, 3
+    encoding = (500, cumulative, *exponents)
+    op = Delta((size,), *encoding)
+    if kind != "Delta":
+        op = SigmaDelta((size,), *encoding, rng.choice(values(0, 60, -64), size), kind == "rectified")
+    plan = DeltaStage.plan if kind == "Delta" else DeltaStage.plan_sigma
+    layer = plan(op, (size,)).registers(batch)  # type: ignore[arg-type]
+    arriving = rng.choice(np.append(EDGES, values(3, -5, 400, 600, -550)), (steps * batch, size))
+    got = layer(arriving).reshape(steps, batch, size)
+    state: dict[str, Array] = {}
+    for step, x in enumerate(arriving.reshape(steps, batch, size)):
+        np.testing.assert_array_equal(got[step], op.step(x.astype(np.int64), state))
+    for register in op.registers:
+        np.testing.assert_array_equal(layer.register(register), state[register])
+
+
+@pytest.mark.parametrize("decay_u", [4095, 0])
+def test_readouts_at_the_edges(decay_u: int) -> None:
+    rng = np.random.default_rng(4)
+    size, steps, batch = TILE + 30, 6, 2
+    op = Readout((size,), values(decay_u)[0], rng.choice(values(0, 1, 4095, 4096), size), values(-4096)[0], 7)
+    current = rng.choice(EDGES, (steps * batch, size))
+    layer = LifStage.plan_readout(op, (size,)).registers(batch)
+    got = layer(current).reshape(steps, batch, size)
+    state: dict[str, Array] = {}
+    for step, arriving in enumerate(current.reshape(steps, batch, size)):
+        np.testing.assert_array_equal(got[step], op.step(arriving.astype(np.int64), state))
+    np.testing.assert_array_equal(layer.u, state["u"])
 
 
 def test_a_kernel_is_compiled_where_nothing_can_be_cached() -> None:

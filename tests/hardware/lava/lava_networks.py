@@ -9,6 +9,8 @@ from numpy.random import Generator
 
 from avnir.ir import integer
 from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.integer_graded import Product, Readout, Relay
+from avnir.ir.integer_sparse import Sparse
 from avnir.ir.operation import Array, Shape
 from avnir.ir.real import RESETS
 from avnir.trace import Trace
@@ -102,6 +104,62 @@ def looped_network(seed: int) -> tuple[Graph, dict[str, Array]]:
     more_feeds = {"layer1": ("ring", "back"), "layer4": ("own", "before")}
     nodes = [dataclasses.replace(n, inputs=n.inputs + more_feeds.get(n.name, ())) for n in graph]
     return graph.with_nodes([*lagged, *nodes]), inputs
+
+
+def listed(rng: Generator, matrix: Array, **more: int) -> Sparse:
+    """Some synapses of a matrix, at least one."""
+    kept = np.where(rng.random(matrix.shape) < rng.choice([0.1, 0.5, 1.0]), matrix, np.int8(0))
+    kept[rng.integers(len(kept)), 0] = 3
+    return Sparse.of(kept, int(rng.integers(0, 3)), **more)
+
+
+def each(rng: Generator, out: int, inputs: int, **more: int) -> Sparse:
+    """One synapse for each target, so that sums of wide messages stay within Lava's."""
+    source = np.sort(rng.integers(0, inputs, out)).astype(np.int32)
+    weight = rng.integers(-60, 61, out).astype(np.int8)
+    return Sparse(weight, 0, **more, size=(out, inputs), source=source, target=np.arange(out, dtype=np.int32))
+
+
+def reading(rng: Generator, shape: Shape) -> Readout:
+    """A layer that sends its potentials, with the parameters of random neurons."""
+    layer = neurons(rng, shape)
+    return Readout(shape, layer.decay_u, layer.decay_v, layer.bias_mantissa, layer.bias_exponent, layer.scale)
+
+
+def graded_network(seed: int) -> tuple[Graph, dict[str, Array]]:
+    """Listed synapses, relays, a product and read-outs, in sums, behind delays and in loops."""
+    rng = np.random.default_rng(seed + 2000)
+    late = int(rng.integers(0, 3))
+    product = Product((5,), int(rng.integers(8, 14)), int(rng.choice([0, 1, 500])), 2, message_bits=32)
+    shape = (3, 4, 4)
+    pixel = integer.Conv(rng.integers(-1, 2, (3, 3, 1, 1)).astype(np.int8), 0, late, 1 + late)
+    seen = Relay(shape, int(rng.integers(0, 300)), bool(rng.integers(2)), message_bits=32)
+    nodes = [
+        Node("sound", integer.Input((10,), int(rng.choice([0, 3, 8])))),
+        Node("image", integer.Input((2, 4, 4), int(rng.choice([0, 4])))),
+        Node("hear", listed(rng, weights(rng, 8, 10)), ("sound",)),
+        Node("again", listed(rng, weights(rng, 8, 8), delay=late, lag=1 + late), ("heard",)),
+        Node("heard", neurons(rng, (8,)), ("hear", "again")),
+        Node("see", integer.Conv(weights(rng, 3, 2, 3, 3), 1, padding=(1, 1)), ("image",)),
+        Node("kept", pixel, ("seen",)),
+        Node("seen", seen, ("see", "kept")),
+        Node("counts", integer.Dense(weights(rng, 5, 8)), ("heard",)),
+        Node("passed", listed(rng, weights(rng, 5, 10), delay=1), ("sound",)),
+        Node("gate", each(rng, 5, 48), ("seen",)),
+        Node("early", listed(rng, weights(rng, 5, 10), delay=1), ("sound",)),
+        Node("product", product, ("counts", "passed", "gate", "early")),
+        Node("weighted", each(rng, 6, 5), ("product",)),
+        Node("skip", listed(rng, weights(rng, 6, 8), delay=1), ("heard",)),
+        Node("potential", reading(rng, (6,)), ("weighted", "skip")),
+        Node("read", each(rng, 4, 6), ("potential",)),
+        Node("own", listed(rng, weights(rng, 4, 4), lag=1), ("last",)),
+        Node("last", neurons(rng, (4,), threshold=int(rng.choice([100, 100_000]))), ("read", "own")),
+        Node("decision", integer.Output((4,)), ("last",)),
+        Node("potentials", integer.Output((2, 3)), ("potential",)),
+        Node("picture", integer.Output((48,)), ("seen",)),
+    ]
+    graph = verified(Graph("integer", tuple(nodes)))
+    return graph, inputs_for(graph, rng, steps=int(rng.integers(1, 8)), batch=int(rng.integers(1, 4)))
 
 
 def inputs_for(graph: Graph, rng: Generator, steps: int, batch: int) -> dict[str, Array]:

@@ -1,0 +1,65 @@
+"""Layers that send graded messages and keep no state: `avnir.ir.integer_graded` in 32-bit arithmetic.
+
+int32 arrays wrap, as the definition does, and the magnitude of -2^31 is -2^31.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from avnir.ir.integer_graded import InverseRoot, Product, Relay
+from avnir.ir.inverse_root import inverse_root
+from avnir.ir.operation import Array, Shape
+
+
+@dataclass(frozen=True)
+class RelayStage:
+    """What a Relay sends."""
+
+    op: Relay
+
+    @classmethod
+    def plan(cls, op: Relay, shape: Shape) -> RelayStage:
+        """Nothing is laid out."""
+        return cls(op)
+
+    def __call__(self, x: Array) -> Array:
+        """Messages, int32 `[R, n]`, of the sums `x`, int32 `[R, n]`."""
+        size = x if self.op.positive else np.abs(x)
+        return np.where(size > self.op.threshold, x, np.int32(0))
+
+
+@dataclass(frozen=True)
+class InverseRootStage:
+    """What an InverseRoot sends: few neurons, so that the definition itself is fast enough."""
+
+    op: InverseRoot
+
+    @classmethod
+    def plan(cls, op: InverseRoot, shape: Shape) -> InverseRootStage:
+        """Nothing is laid out."""
+        return cls(op)
+
+    def __call__(self, x: Array) -> Array:
+        """Messages, int32 `[R, n]`, of the sums `x`, int32 `[R, n]`."""
+        return inverse_root(x).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class ProductStage:
+    """What a Product sends."""
+
+    op: Product
+
+    @classmethod
+    def plan(cls, op: Product, shape: Shape) -> ProductStage:
+        """Nothing is laid out."""
+        return cls(op)
+
+    def __call__(self, first: Array, second: Array) -> Array:
+        """Messages, int32 `[R, n]`, of the sums at both ports, int32 `[R, n]`."""
+        product = first * second
+        product >>= np.int32(self.op.exponent)
+        return np.where(np.abs(product) > self.op.threshold, product, np.int32(0))
