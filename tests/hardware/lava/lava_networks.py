@@ -9,7 +9,8 @@ from numpy.random import Generator
 
 from avnir.ir import integer
 from avnir.ir.graph import Graph, Node, verified
-from avnir.ir.integer_graded import Product, Readout, Relay
+from avnir.ir.integer_delta import Delta, SigmaDelta
+from avnir.ir.integer_graded import InverseRoot, Product, Readout, Relay
 from avnir.ir.integer_sparse import Sparse
 from avnir.ir.operation import Array, Shape
 from avnir.ir.real import RESETS
@@ -157,6 +158,47 @@ def graded_network(seed: int) -> tuple[Graph, dict[str, Array]]:
         Node("decision", integer.Output((4,)), ("last",)),
         Node("potentials", integer.Output((2, 3)), ("potential",)),
         Node("picture", integer.Output((48,)), ("seen",)),
+    ]
+    graph = verified(Graph("integer", tuple(nodes)))
+    return graph, inputs_for(graph, rng, steps=int(rng.integers(1, 8)), batch=int(rng.integers(1, 4)))
+
+
+def coded_network(seed: int) -> tuple[Graph, dict[str, Array]]:
+    """A sigma-delta network, and beside it a vector divided by its length; both are read out together."""
+    rng = np.random.default_rng(seed + 3000)
+    one = np.eye(8, dtype=np.int8)
+    coding = {"cumulative": bool(rng.integers(2)), "message_bits": 32}
+    bias = np.asarray(rng.integers(-300, 300, 7), np.int32)
+    rectify, exponents = bool(rng.integers(2)), [int(e) for e in rng.integers(0, 4, 4)]
+    code = Delta((8,), int(rng.integers(0, 20)), coding["cumulative"], *exponents[:2], message_bits=32)
+    sigma = SigmaDelta(
+        (7,),
+        int(rng.integers(0, 300)),
+        coding["cumulative"],
+        *exponents[2:],
+        message_bits=32,
+        bias=bias,
+        rectify=rectify,
+    )
+    nodes = [
+        Node("sound", integer.Input((8,), int(rng.choice([0, 4, 8])))),
+        Node("straight", integer.Dense(one), ("sound",)),
+        Node("code", code, ("straight",)),
+        Node("mix", integer.Dense(weights(rng, 7, 8), int(rng.integers(0, 2))), ("code",)),
+        Node("sigma", sigma, ("mix",)),
+        Node("once", integer.Dense(one), ("sound",)),
+        Node("twice", integer.Dense(one), ("sound",)),
+        Node("squares", Product((8,), message_bits=32), ("once", "twice")),
+        Node("sum", integer.Dense(np.ones((1, 8), np.int8)), ("squares",)),
+        Node("root", InverseRoot((1,)), ("sum",)),
+        Node("to_all", integer.Dense(np.ones((8, 1), np.int8)), ("root",)),
+        Node("later", integer.Dense(one, delay=2), ("sound",)),
+        Node("direction", Product((8,), int(rng.integers(4, 12)), message_bits=32), ("later", "to_all")),
+        Node("changed", integer.Dense(rng.integers(-2, 3, (5, 7)).astype(np.int8), delay=1), ("sigma",)),
+        Node("turned", integer.Dense(rng.integers(-2, 3, (5, 8)).astype(np.int8)), ("direction",)),
+        Node("read", reading(rng, (5,)), ("changed", "turned")),
+        Node("potentials", integer.Output((5,)), ("read",)),
+        Node("changes", integer.Output((7,)), ("sigma",)),
     ]
     graph = verified(Graph("integer", tuple(nodes)))
     return graph, inputs_for(graph, rng, steps=int(rng.integers(1, 8)), batch=int(rng.integers(1, 4)))

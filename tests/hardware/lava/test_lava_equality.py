@@ -14,6 +14,7 @@ from avnir.ir.real import RESETS
 from avnir.numerics.fixed import STATE_LIMIT
 from tests.hardware.lava.lava_networks import (
     chain,
+    coded_network,
     differences,
     graded_network,
     inputs_for,
@@ -26,7 +27,7 @@ from tests.hardware.lava.lava_networks import (
 pytestmark = pytest.mark.lava
 
 
-NETWORKS = [residual_network, looped_network, graded_network]
+NETWORKS = [residual_network, looped_network, graded_network, coded_network]
 
 
 @pytest.mark.parametrize("seed", range(30))
