@@ -152,6 +152,8 @@ def _lif(op: real.Lif, shape: Shape, dt: float) -> Encoded:
 
 
 def _li(op: real.Li, shape: Shape, dt: float) -> Encoded:
+    if op.bias is not None:
+        raise Refused("Li.bias has no form in NIR", "Put it into the bias of the Linear or Conv2d in front")
     return _membrane(op, shape, dt)
 
 

@@ -244,6 +244,8 @@ def _kept(op: Any, name: str) -> list[str]:
 def _(op: real.Li, step: _Step, name: str, x: str, shape: Shape) -> None:
     before = step.state(f"{name}_v", shape)
     current = _current(op, step, name, x, shape)
+    if op.bias is not None:
+        current = step.apply("Add", [current, step.constant(f"{name}/bias", op.bias)], f"{name}/biased")
     decayed = step.apply("Mul", [step.constant(f"{name}/beta", op.beta), before], f"{name}/decayed")
     step.apply("Identity", [step.apply("Add", [decayed, current], name)], f"{name}_v_next")
 

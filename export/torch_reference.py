@@ -182,7 +182,8 @@ class _Li(_Lif):
     """The potential of a neuron that nothing resets, whatever its threshold."""
 
     def __init__(self, op: real.Li) -> None:
-        super().__init__(real.Lif(op.beta, np.ones((), np.float32), op.gain, "none", alpha=op.alpha))
+        threshold = np.ones((), np.float32)
+        super().__init__(real.Lif(op.beta, threshold, op.gain, "none", op.bias, op.alpha))
 
     def __call__(self, x: Tensor) -> Tensor:
         super().__call__(x)

@@ -9,7 +9,10 @@ import click
 
 from avnir.cli.output import emit, json_option, table
 
-PACKAGES = ("avnir", "numpy", "numba", "h5py", "pydantic", "torch", "snntorch", "nir", "scikit-learn")
+PACKAGES = (
+    *("avnir", "numpy", "numba", "h5py", "pydantic", "torch", "snntorch", "scikit-learn"),
+    *("onnxruntime", "nir", "nirtorch", "norse"),
+)
 
 
 @click.command("doctor")

@@ -355,9 +355,9 @@ class Lif(RealOperation):
 class Li(RealOperation):
     """The leaky integrator, a neuron without threshold: its output is the potential v.
 
-        v <- beta v + gain I,     or with a current  i <- alpha i + gain I,  v <- beta v + i
+        v <- beta v + gain I + bias,     or with a current  i <- alpha i + gain I,  v <- beta v + i + bias
 
-    `beta` and `alpha` in [0, 1] and `gain` broadcast to the sample's shape. NIR's LI and CubaLI, as
+    `beta` and `alpha` in [0, 1], `gain` and `bias` broadcast to the sample's shape. NIR's LI and CubaLI, as
     Lif is its LIF and CubaLIF; beta = 1 is NIR's I.
     """
 
@@ -365,6 +365,7 @@ class Li(RealOperation):
     beta: Array
     gain: Array
     alpha: Array | None = None
+    bias: Array | None = None
 
     def check(self) -> None:
         require(_is_decay(self.beta), self, "beta", "in [0, 1]")
@@ -372,13 +373,14 @@ class Li(RealOperation):
         require(bool(np.all(self.gain > 0) and np.all(np.isfinite(self.gain))), self, "gain", "positive")
 
     def output_shape(self, shape: Shape) -> Shape:
-        for name in ("beta", "gain", "alpha"):
+        for name in ("beta", "gain", "alpha", "bias"):
             if getattr(self, name) is not None:
                 broadcast_checked(self, name, getattr(self, name), shape)
         return shape
 
     def step(self, x: Array, state: dict[str, Array]) -> Array:
-        state["v"] = self.beta * state.get("v", np.zeros_like(x)) + _current(self, x, state)
+        v = self.beta * state.get("v", np.zeros_like(x)) + _current(self, x, state)
+        state["v"] = v if self.bias is None else v + self.bias
         return state["v"]
 
 

@@ -33,7 +33,7 @@ from avnir.passes.note import Note
 
 PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "Lif": ("beta", "threshold", "gain", "bias", "alpha"),
-    "Li": ("beta", "gain", "alpha"),
+    "Li": ("beta", "gain", "alpha", "bias"),
     "Threshold": ("threshold",),
 }
 """The parameters that this pass brings to one form, by kind of operation."""

@@ -8,6 +8,9 @@ neuron's gain moves into both. A neuron with a synaptic current takes no b: it w
 the current's own decay, and the chip adds a bias to the potential only. Instead a neuron that spikes in
 every step feeds it through a synapse of weight b.
 
+An output that is no layer's spikes is read out: an Li sends its potential, and what is linear in front of an
+output alone becomes the synapses of an Li that forgets at once (beta 0).
+
 Delays commute with what is linear: those on a path become one, at the spikes that enter it. What a delay
 holds when a window begins is 0, so b must not pass through one.
 """
@@ -15,7 +18,7 @@ holds when a window begins is 0, so b must not pass through one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,7 +27,7 @@ import numpy as np
 from avnir.errors import Finding, GraphError, UnsupportedError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array, Shape
-from avnir.ir.real import Conv2d, Delay, Flatten, Lif, Linear, Threshold
+from avnir.ir.real import Conv2d, Delay, Flatten, Li, Lif, Linear, Threshold
 from avnir.passes.note import Note
 from avnir.passes.synapse_algebra import Synapse, after, as_matrix, identity, made_shape, scaled
 
@@ -43,11 +46,12 @@ class MergeSynapses:
     name: ClassVar[str] = "merge_synapses"
 
     def __call__(self, graph: Graph) -> tuple[Graph, list[Note]]:
-        findings = [finding for out in graph.outputs for finding in _output_findings(graph, out)]
+        graph = _with_readouts(graph)
+        findings: list[Finding] = []
         nodes = list(graph.inputs)
         taken = set(graph.by_name)
         notes: list[Note] = []
-        for node in graph.neurons:
+        for node in graph.select(lambda op: op.spiking or op.kind == "Li"):
             try:
                 paths = _paths(graph, node)
                 neuron, into_current = _neuron(graph, node)
@@ -63,7 +67,7 @@ class MergeSynapses:
             notes += [Note(self.name, node.name, text) for text in told]
         if findings:
             raise UnsupportedError("these parts have no form as synapses and neurons", findings)
-        nodes += [Node(o.name, o.op, (_spiking_source(graph, o) or "",), o.source) for o in graph.outputs]
+        nodes += [Node(o.name, o.op, (layer_behind(graph, o) or "",), o.source) for o in graph.outputs]
         return graph.with_nodes(nodes), notes
 
 
@@ -153,16 +157,16 @@ def _composed(graph: Graph, node: Node, source: str, path: tuple[Node, ...]) -> 
     return scaled(synapse or identity(shape), _lif(node).gain, shape, graph.shapes[node.name])
 
 
-def _lif(node: Node) -> Lif:
-    """The neuron as a Lif; a Threshold is one that forgets at once (beta 0, gain 1)."""
+def _lif(node: Node) -> Lif | Li:
+    """The neuron as a Lif or Li; a Threshold is one that forgets at once (beta 0, gain 1)."""
     if isinstance(node.op, Threshold):
         return Lif(beta=np.array(0.0), threshold=node.op.threshold, gain=np.array(1.0))
-    if not isinstance(node.op, Lif):
+    if not isinstance(node.op, Lif | Li):
         raise GraphError(f"the chip has no form of the neuron {node.op.kind}; use Leaky or Synaptic")
     return node.op
 
 
-def _neuron(graph: Graph, node: Node) -> tuple[Lif, Array]:
+def _neuron(graph: Graph, node: Node) -> tuple[Lif | Li, Array]:
     """The neuron with the constant input as its bias, or beside it what flows into its current."""
     lif = _lif(node)
     constant = _silence(graph, node) * lif.gain
@@ -229,21 +233,25 @@ def _free_name(wanted: str, taken: set[str]) -> str:
     return name
 
 
-def _output_findings(graph: Graph, out: Node) -> Iterator[Finding]:
-    if _spiking_source(graph, out) is None:
-        fed_by = " + ".join(f"{name} ({graph[name].op.kind})" for name in out.inputs)
-        yield Finding(
-            out.source or out.name,
-            f"the output is {fed_by}, not the spikes of one layer",
-            "End the network with a spiking neuron: only spikes leave a core.",
-        )
+def _with_readouts(graph: Graph) -> Graph:
+    """The graph with an Li in front of each output that is not what one layer sends."""
+    taken = set(graph.by_name)
+    nodes: list[Node] = []
+    for node in graph:
+        if node.op.kind == "Output" and layer_behind(graph, node) is None:
+            name = _free_name(f"{node.name}_readout", taken)
+            taken.add(name)
+            nodes.append(Node(name, Li(np.array(0.0), np.array(1.0)), node.inputs, node.source))
+            node = Node(node.name, node.op, (name,), node.source)
+        nodes.append(node)
+    return graph.with_nodes(nodes)
 
 
-def _spiking_source(graph: Graph, node: Node) -> str | None:
-    """The layer whose spikes, possibly reshaped, are what `node` sees."""
+def layer_behind(graph: Graph, node: Node) -> str | None:
+    """The layer whose spikes or potentials, possibly reshaped, are what `node` sees."""
     before = graph[node.inputs[0]]
     if len(node.inputs) != 1 or not before.inputs:
         return None
-    if before.op.spiking:
+    if before.op.spiking or before.op.kind == "Li":
         return before.name
-    return _spiking_source(graph, before) if before.op.kind == "Flatten" else None
+    return layer_behind(graph, before) if before.op.kind == "Flatten" else None

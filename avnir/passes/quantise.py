@@ -35,7 +35,9 @@ import numpy as np
 from avnir.errors import Finding, UnsupportedError
 from avnir.ir import integer
 from avnir.ir.graph import Graph, Node
+from avnir.ir.integer_graded import Readout
 from avnir.ir.operation import Array
+from avnir.ir.real import Li
 from avnir.numerics import fixed
 from avnir.passes.note import Note
 from avnir.rounding.calibrate import calibrated
@@ -64,7 +66,7 @@ class Quantise:
         if findings:
             raise UnsupportedError("the chip takes spikes and integers only", findings)
         largest = (1 << (self.weight_bits - 1)) - 1
-        layers = [layer_of(graph, neuron, self.granularity) for neuron in graph.neurons]
+        layers = [layer_of(graph, n, self.granularity) for n in graph.select(lambda op: op.stateful)]
         findings = [finding for layer in layers for finding in _neuron_findings(layer, largest)]
         if findings:
             raise UnsupportedError("these neurons have no form in the chip's integers", findings)
@@ -91,6 +93,8 @@ class Quantise:
     ) -> tuple[Rounded, tuple[str, ...]]:
         """The layer's integers, and what calibration has to tell about them."""
         scales = choose_scales(layer, largest)
+        if isinstance(layer.op, Li):
+            return rounded_nearest(layer, scales, largest), ("a read-out: its potentials are sent",)
         if examples is None:
             return rounded_nearest(layer, scales, largest), ()
         return calibrated(layer, scales, largest, examples)
@@ -124,7 +128,7 @@ def _neuron_findings(layer: Layer, largest: int) -> Iterator[Finding]:
 def _vanishes(layer: Layer, chosen: Scales, largest: int) -> bool:
     """Whether a synapse that has weights, or a threshold above 0, rounds to nothing at this scale."""
     nearest = rounded_nearest(layer, chosen, largest)
-    if np.any((layer.op.threshold > 0) & (nearest.threshold == 0)):
+    if np.any((layer.threshold > 0) & (nearest.threshold == 0)):
         return True
     pairs = zip(layer.synapses, nearest.weights, strict=True)
     return any(np.any(synapse.op.weight) and not weight.any() for synapse, weight in pairs)
@@ -132,19 +136,18 @@ def _vanishes(layer: Layer, chosen: Scales, largest: int) -> bool:
 
 def _account(layer: Layer, scales: Array, made: list[Node]) -> Iterator[str]:
     """What rounding did, in words with numbers."""
-    lif: integer.Lif = made[-1].op  # type: ignore[assignment]
+    lif: integer.Lif | Readout = made[-1].op  # type: ignore[assignment]
     for synapse, node in zip(layer.synapses, made, strict=False):
         op: integer.Connection = node.op  # type: ignore[assignment]
         exact = synapse.op.weight * layer.for_rows(scales, synapse.op.weight)
         error = math.sqrt(float(np.mean((op.weight * 2.0**op.exponent - exact) ** 2)))
         size = math.sqrt(float(np.mean(exact**2))) or 1.0
         yield f"weights of {synapse.name}: rms error {100 * error / size:.2f} % (exponent {op.exponent})"
-    threshold = np.abs(lif.threshold / lif.scale - layer.op.threshold).max()
     decay = np.abs((fixed.DECAY_ONE - lif.decay_v) / fixed.DECAY_ONE - layer.op.beta).max()
     kept = (fixed.CURRENT_DECAY.high - lif.decay_u) / fixed.DECAY_ONE
     bias = np.abs((lif.bias_mantissa << lif.bias_exponent) / (64 * lif.scale) - layer.bias).max()
     yield (
-        f"scale {_range(scales)}; threshold {_range(lif.threshold)}, off by {threshold:.3g}; "
+        f"scale {_range(scales)}; {_threshold_account(layer, lif)}"
         f"decay off by {max(decay, np.abs(kept - layer.alpha).max()):.3g}; bias off by {bias:.3g}"
     )
     worst = _worst_of(layer, made)
@@ -168,7 +171,14 @@ def _range(values: Array) -> str:
     return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
 
 
-def _potential_account(lif: integer.Lif, worst: int) -> str:
+def _threshold_account(layer: Layer, lif: integer.Lif | Readout) -> str:
+    if isinstance(lif, Readout):
+        return ""
+    off = np.abs(lif.threshold / lif.scale - layer.threshold).max()
+    return f"threshold {_range(lif.threshold)}, off by {off:.3g}; "
+
+
+def _potential_account(lif: integer.Lif | Readout, worst: int) -> str:
     step = (worst << fixed.ALIGN) + int(np.abs(lif.bias_mantissa).max() << lif.bias_exponent)
     lost = int(lif.decay_v.min())
     highest = step * fixed.DECAY_ONE / lost if lost else math.inf
@@ -176,7 +186,8 @@ def _potential_account(lif: integer.Lif, worst: int) -> str:
         return (
             f"the potential cannot reach the end of its register: at most {highest:.0f} < {fixed.STATE_LIMIT}"
         )
-    reach = fixed.STATE_LIMIT / (64 * max(int(lif.threshold.max()), 1))
-    return (
-        f"an extreme input could drive the potential to the end of its register, {reach:.0f} thresholds away"
-    )
+    if isinstance(lif, Readout):
+        away = f"{fixed.STATE_LIMIT / (64 * float(lif.scale.max())):.4g} away in the model's units"
+    else:
+        away = f"{fixed.STATE_LIMIT / (64 * max(int(lif.threshold.max()), 1)):.0f} thresholds away"
+    return f"an extreme input could drive the potential to the end of its register, {away}"

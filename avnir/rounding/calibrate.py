@@ -88,7 +88,7 @@ def _exact(layer: Layer, chosen: Rounded) -> bool:
     """Whether rounding changed no weight and no threshold, but for float64's own rounding of the scale."""
     scales = chosen.scales
     exact = [layer.scaled(s, scales.values, e) for s, e in zip(layer.synapses, scales.exponents, strict=True)]
-    exact.append(np.broadcast_to(layer.op.threshold * layer.for_neurons(scales.values), layer.shape))
+    exact.append(np.broadcast_to(layer.threshold * layer.for_neurons(scales.values), layer.shape))
     made = (*chosen.weights, chosen.threshold)
     return all(np.allclose(a, b, rtol=1e-12, atol=1e-12) for a, b in zip(made, exact, strict=True))
 

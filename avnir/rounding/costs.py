@@ -47,6 +47,7 @@ def rounding_costs(merged: Graph, integers: Graph, inputs: Mapping[str, Array]) 
 
 def _cost(layer: Layer, integers: Graph, examples: Examples) -> RoundingCost:
     chip: integer.Lif = integers[layer.node.name].op  # type: ignore[assignment]
+    model: Lif = layer.op  # type: ignore[assignment]
     spikes = [examples.modelled(synapse) for synapse in layer.synapses]
     weights = [_in_steps(integers[synapse.name]) for synapse in layer.synapses]
     delivered = summed(layer, weights, spikes)
@@ -58,10 +59,10 @@ def _cost(layer: Layer, integers: Graph, examples: Examples) -> RoundingCost:
     return RoundingCost(
         layer.node.name,
         current.size,
-        weights=changed(layer.op, delivered / chip.scale),
-        threshold=changed(layer.op.replace(threshold=chip.threshold / chip.scale), current),
-        decay=changed(_with_decays(layer.op, chip), current),
-        bias=changed(layer.op.replace(bias=_bias(chip)), current),
+        weights=changed(model, delivered / chip.scale),
+        threshold=changed(model.replace(threshold=chip.threshold / chip.scale), current),
+        decay=changed(_with_decays(model, chip), current),
+        bias=changed(model.replace(bias=_bias(chip)), current),
         together=changed(chip, delivered.astype(np.int64)),
     )
 

@@ -24,7 +24,7 @@ def summed(layer: Layer, weights: Iterable[Array], spikes: Iterable[Array]) -> A
     return total.reshape(*total.shape[:2], *layer.shape)
 
 
-def stepped(neurons: integer.Lif | real.Lif, currents: Array) -> Array:
+def stepped(neurons: integer.IntegerOperation | real.RealOperation, currents: Array) -> Array:
     """The spikes, uint8, of neurons that get `currents`; both `[T, B, *shape]`."""
     state: dict[str, Array] = {}
     return np.stack([neurons.step(current, state) for current in currents]).astype(np.uint8)

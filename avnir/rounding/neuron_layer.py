@@ -9,7 +9,7 @@ import numpy as np
 
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array, Shape
-from avnir.ir.real import Conv2d, Delay, Lif, Linear
+from avnir.ir.real import Conv2d, Delay, Li, Lif, Linear
 from avnir.numerics import fixed
 
 GRANULARITIES = ("channel", "layer")
@@ -36,10 +36,13 @@ class Synapse:
 
 @dataclass(frozen=True)
 class Layer:
-    """One neuron layer of a merged graph with the synapses into it; `groups` of neurons share a scale."""
+    """One neuron layer of a merged graph with the synapses into it; `groups` of neurons share a scale.
+
+    A read-out (Li) has no threshold, here 0, and one group: its potentials are compared with each other.
+    """
 
     node: Node
-    op: Lif
+    op: Lif | Li
     shape: Shape
     synapses: tuple[Synapse, ...]
     groups: int
@@ -47,6 +50,10 @@ class Layer:
     @property
     def bias(self) -> Array:
         return np.zeros(()) if self.op.bias is None else self.op.bias
+
+    @property
+    def threshold(self) -> Array:
+        return self.op.threshold if isinstance(self.op, Lif) else np.zeros(())
 
     @property
     def alpha(self) -> Array:
@@ -82,16 +89,17 @@ class Layer:
 
 def layer_of(graph: Graph, neuron: Node, granularity: str) -> Layer:
     """The layer `neuron` of a merged graph; `granularity`, one of GRANULARITIES, makes its groups."""
-    assert isinstance(neuron.op, Lif)
+    assert isinstance(neuron.op, Lif | Li)
     synapses = tuple(_synapse(graph, _synapse_node(graph, name)) for name in neuron.inputs)
-    groups = math.gcd(*(len(s.op.weight) for s in synapses)) if granularity == "channel" else 1
+    apart = granularity == "channel" and isinstance(neuron.op, Lif)
+    groups = math.gcd(*(len(s.op.weight) for s in synapses)) if apart else 1
     return Layer(neuron, neuron.op, graph.shapes[neuron.name], synapses, groups)
 
 
 def origin(graph: Graph, name: str) -> tuple[str, int]:
     """The layer or input behind reshapes and a delay, and its steps."""
     node = graph[name]
-    if node.op.spiking or not node.inputs:
+    if node.op.stateful or not node.inputs:
         return name, 0
     source, lag = origin(graph, node.inputs[0])
     return source, lag + (node.op.steps if isinstance(node.op, Delay) else 0)

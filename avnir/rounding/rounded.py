@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from avnir.ir import integer
 from avnir.ir.graph import Node
+from avnir.ir.integer_graded import Readout
 from avnir.ir.operation import Array, Shape
-from avnir.ir.real import Linear
+from avnir.ir.real import Li, Linear
 from avnir.numerics import fixed
 from avnir.rounding.feedback import nearest
 from avnir.rounding.neuron_layer import Layer, Synapse
@@ -55,7 +57,7 @@ class Rounded:
 
 def rounded(layer: Layer, scales: Scales, weights: tuple[Array, ...]) -> Rounded:
     """These weights, and the threshold rounded to the nearest."""
-    threshold = np.broadcast_to(np.rint(layer.op.threshold * layer.for_neurons(scales.values)), layer.shape)
+    threshold = np.broadcast_to(np.rint(layer.threshold * layer.for_neurons(scales.values)), layer.shape)
     return Rounded(scales, weights, threshold.astype(np.int64), np.broadcast_to(layer.bias, layer.shape))
 
 
@@ -78,21 +80,23 @@ def operations(layer: Layer, chosen: Rounded) -> Iterator[Node]:
     yield Node(layer.node.name, neurons(layer, chosen), inputs, layer.node.source)
 
 
-def neurons(layer: Layer, chosen: Rounded) -> integer.Lif:
+def neurons(layer: Layer, chosen: Rounded) -> integer.Lif | Readout:
     """The layer's neurons: decays to the nearest of 4096ths, the bias to the nearest mantissa."""
     mantissa, bias_exponent = _bias(layer, chosen)
     decay = (fixed.DECAY_ONE - np.rint(fixed.DECAY_ONE * layer.op.beta)).astype(np.int32)
     current_decay = (fixed.CURRENT_DECAY.high - np.rint(fixed.DECAY_ONE * layer.alpha)).astype(np.int32)
-    return integer.Lif(
-        shape=layer.shape,
-        decay_u=_to_shape(current_decay, layer.shape),
-        decay_v=_to_shape(decay, layer.shape),
-        threshold=_to_shape(chosen.threshold.astype(np.int32), layer.shape),
-        bias_mantissa=_to_shape(mantissa, layer.shape),
-        bias_exponent=bias_exponent,
-        reset=layer.op.reset,
-        scale=_to_shape(layer.for_neurons(chosen.scales.values), layer.shape),
-    )
+    integration: Any = {
+        "shape": layer.shape,
+        "decay_u": _to_shape(current_decay, layer.shape),
+        "decay_v": _to_shape(decay, layer.shape),
+        "bias_mantissa": _to_shape(mantissa, layer.shape),
+        "bias_exponent": bias_exponent,
+        "scale": _to_shape(layer.for_neurons(chosen.scales.values), layer.shape),
+    }
+    if isinstance(layer.op, Li):
+        return Readout(**integration)
+    threshold = _to_shape(chosen.threshold.astype(np.int32), layer.shape)
+    return integer.Lif(**integration, threshold=threshold, reset=layer.op.reset)
 
 
 def _bias(layer: Layer, chosen: Rounded) -> tuple[Array, int]:

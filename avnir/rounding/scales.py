@@ -48,7 +48,7 @@ def choose_scales(layer: Layer, largest: int) -> Scales:
     """The scales by the rule in the module's docstring; `largest` magnitude of a weight."""
     limit = np.minimum.reduce(
         [
-            _ratio(fixed.THRESHOLD.high, layer.per_neuron(layer.op.threshold)),
+            _ratio(fixed.THRESHOLD.high, layer.per_neuron(layer.threshold)),
             _ratio(BIAS_LIMIT, layer.per_neuron(layer.bias)),
             _ratio(CURRENT_LIMIT, _reached(layer)),
         ]
@@ -70,7 +70,7 @@ def _finer(layer: Layer, scales: Scales) -> Scales:
     Where that does not fit they stay; the weights' steps are the same, in units of the model.
     """
     room = np.minimum(scales.limit, _ratio(CURRENT_LIMIT, _built_up(layer))) / 2
-    steps = layer.per_neuron(layer.op.threshold) * scales.values
+    steps = layer.per_neuron(layer.threshold) * scales.values
     coarse = (np.abs(steps - np.rint(steps)) > 1e-9) & (steps < FINE)
     highest = max(scales.exponents)
     if not np.any(coarse) or highest == fixed.WEIGHT_EXPONENT.high or np.any(scales.values > room):
@@ -136,7 +136,7 @@ def _reached(layer: Layer) -> Array:
     """How far from 0 the potential can get, `[groups]`; no further than REACH thresholds, if there is one."""
     lost = 1 - float(layer.op.beta.max())
     highest = _ratio(1.0, np.full(1, lost)) * (_built_up(layer) + layer.per_neuron(layer.bias))
-    enough = REACH * layer.per_neuron(layer.op.threshold)
+    enough = REACH * layer.per_neuron(layer.threshold)
     return np.where(enough > 0, np.minimum(highest, enough), np.where(np.isfinite(highest), highest, 0))
 
 
@@ -148,7 +148,7 @@ def _built_up(layer: Layer) -> Array:
 
 def whole_thresholds(layer: Layer, scales: Scales) -> Scales:
     """The next scales down with an integer S * threshold, where one threshold serves a whole group."""
-    thresholds = np.broadcast_to(layer.op.threshold, layer.shape).reshape(layer.groups, -1)
+    thresholds = np.broadcast_to(layer.threshold, layer.shape).reshape(layer.groups, -1)
     one, values = thresholds[:, 0], scales.values
     exact = np.all(thresholds == thresholds[:, :1], axis=1) & (values * one >= 1)
     whole = np.floor(values * one * (1 + 1e-12))

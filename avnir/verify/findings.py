@@ -20,6 +20,7 @@ from avnir.errors import Finding, UnsupportedError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Operation
 from avnir.ir.real import Input, Lif, MaxPool2d, Scale, SumPool2d
+from avnir.passes.merge_synapses import layer_behind
 from avnir.passes.note import Note, Pass
 from avnir.place import Placement, place
 from avnir.program import Program
@@ -218,6 +219,10 @@ def _taken(graph: Graph, node: Node, told: tuple[str, ...]) -> tuple[str, tuple[
         if reset == NATIVE_RESET:
             return EXACT, ("the chip's own neuron", *told)
         return PROGRAMMABLE, (f"reset {reset!r}: a microcode neuron", *told)
+    if node.op.kind == "Li":
+        return PROGRAMMABLE, ("its potential is sent: a microcode neuron", *told)
+    if node.op.kind == "Output" and layer_behind(graph, node) is None:
+        return PROGRAMMABLE, ("a sum that is sent: a microcode neuron", *told)
     if told:
         return LOWERED, told
     if getattr(node.op, "linear", False):

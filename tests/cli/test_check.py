@@ -112,7 +112,7 @@ def test_every_pass_and_limit_is_asked_at_once() -> None:
     }
     assert "not one binary spike train" in problems["pool (net.py:7)"]
     assert "beta = 1" in problems["mixed"]
-    assert "not the spikes of one layer" in problems["forward -> output"]
+    assert "a potential that is sent is not the chip's" in problems["forward -> output"]
     assert "real numbers" in problems["forward(picture)"]
     assert "'subtract'" in problems["fused (net.py:8)"]
     impossible = {name for name, how in taken(examination).items() if how == IMPOSSIBLE}

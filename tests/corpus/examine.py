@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from snntorch._neurons.neurons import SpikingNeuron
 from torch.utils import _pytree as pytree
 
 from avnir import target
@@ -47,7 +48,8 @@ WRONG = "wrong: "
 
 
 def sample_of(entry: Entry, seed: int) -> Sample:
-    """The entry's model and inputs, the same each time."""
+    """The entry's model and inputs, the same each time, whatever neurons snnTorch has listed before."""
+    SpikingNeuron.init()
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         return entry.build()

@@ -457,10 +457,10 @@ THEMES = {
     ),
     "outputs that are not one layer's spikes": (
         Entry(membrane_output, "is the membrane potential of lif"),
-        Entry(membrane_without_reset, chip="not the spikes of one layer"),
+        Entry(membrane_without_reset),
         Entry(membrane_used, "uses a membrane potential"),
-        Entry(readout_without_spikes, chip="not the spikes of one layer"),
-        Entry(sum_as_output, chip="not the spikes of one layer"),
+        Entry(readout_without_spikes),
+        Entry(sum_as_output),
     ),
     "branches on values, hidden state, noise": (
         Entry(branch_on_values, "does not export"),

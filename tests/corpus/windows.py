@@ -177,7 +177,7 @@ THEMES = {
         Entry(window_layers_at_once),
         Entry(window_two_records),
         Entry(window_with_membranes, "leave it out: avnir.save(model, example_inputs, path, outputs="),
-        Entry(window_with_free_membranes, chip="not the spikes of one layer"),
+        Entry(window_with_free_membranes),
         Entry(window_summed, "sum"),
         Entry(window_last_step, "is not a tensor [T, B, ...]"),
         Entry(window_static_input, "the traced graph is not the model"),

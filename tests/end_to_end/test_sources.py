@@ -352,7 +352,7 @@ def test_a_reset_that_disagrees_with_the_weights_is_refused(run: Run, folder: Pa
     ("build", "parts"),
     [
         ("broken", ("mine.net:broken failed in your code (ValueError: no such file: settings.yaml)",)),
-        ("broken", ("mine/net.py:68 in broken: return deeper()\n", "mine/net.py:72 in deeper: raise ")),
+        ("broken", ("mine/net.py:74 in broken: return deeper()\n", "mine/net.py:78 in deeper: raise ")),
         ("leaves", ("failed in your code (SystemExit: 0)", "in leaves")),
         ("number", ("returned a int; return the torch.nn.Module",)),
         ("ready", ("is a ReLU; give a function that returns the model",)),
@@ -414,7 +414,7 @@ def test_a_model_that_cannot_be_traced_lists_every_finding(run: Run) -> None:
     status, out, _ = run("check", "mine.net:Untraceable", "--inputs", "x.npz")
     assert status == 2
     assert "it cannot be exported for loihi2:" in out
-    assert "forward (net.py:29)" in out
+    assert "forward (net.py:35)" in out
 
 
 def test_a_model_that_is_not_its_graph_is_a_finding(run: Run) -> None:
@@ -461,15 +461,15 @@ def test_spikes_that_the_graph_does_not_give_are_a_finding(run: Run, folder: Pat
     assert "does not give the spikes that were recorded, first at lif1, neuron (5,), step 3, sample 2" in out
 
 
-SEQUENCE = """
+OBLONG = """
 import snntorch as snn
 from torch import nn
 
 
-class Sequence(nn.Module):
+class Oblong(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv = nn.Conv1d(2, 3, 3)
+        self.conv = nn.Conv2d(2, 3, (2, 3))
         self.lif = snn.Leaky(0.9, init_hidden=True)
 
     def forward(self, x):
@@ -477,23 +477,25 @@ class Sequence(nn.Module):
 
 
 def build():
-    return Sequence()
+    return Oblong()
 """
 
 
 def test_what_the_nir_file_cannot_hold_is_a_finding_of_check_too(run: Run, folder: Path) -> None:
     """The two must not disagree: what check calls exportable is exported, and the other way round."""
-    np.savez(folder / "sequence.npz", x=np.ones((9, 2, 2, 12), np.float32))
-    (folder / "sequence.py").write_text(SEQUENCE)
-    arguments = ("sequence:build", "--inputs", "sequence.npz", "--target", "loihi2")
+    np.savez(folder / "oblong.npz", x=np.ones((9, 2, 2, 5, 6), np.float32))
+    (folder / "oblong.py").write_text(OBLONG)
+    arguments = ("oblong:build", "--inputs", "oblong.npz", "--target", "loihi2")
     status, out, _ = run("check", *arguments, "--json")
     assert status == 2
     found = json.loads(out)["findings"]
     assert found
-    assert all("no merging of neighbouring axes" in finding["problem"] for finding in found)
+    assert all("no square form" in finding["problem"] for finding in found)
     status, _, err = run("export", *arguments)
     assert status == 2
-    assert all(finding["problem"] in err and "(C, 1, L)" in finding["remedy"] for finding in found)
+    assert all(
+        finding["problem"] in err and "an odd or an even size" in finding["remedy"] for finding in found
+    )
 
 
 def test_check_writes_nothing(run: Run, folder: Path) -> None:

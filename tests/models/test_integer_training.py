@@ -216,8 +216,9 @@ def test_what_has_no_form_is_refused_with_every_finding() -> None:
     start = compile_graph(audio_visual(5, "zero"), LOIHI, 8).program
     connections = [n.name for n in start.graph if n.op.connection]  # type: ignore[attr-defined]
     assert connections
+    relay = OPERATIONS["Relay"]
     graded = [
-        replace(n, op=OPERATIONS["Relay"](cast(Lif, n.op).shape)) if n.op.kind == "Lif" else n
+        replace(n, op=relay(cast(Lif, n.op).shape, message_bits=32)) if n.op.kind == "Lif" else n
         for n in start.graph
     ]
     with pytest.raises(UnsupportedError) as error:

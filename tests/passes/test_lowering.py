@@ -8,7 +8,7 @@ import pytest
 from avnir.errors import GraphError, UnsupportedError
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.interpret_real import interpret_real
-from avnir.ir.real import AvgPool2d, BatchNorm, Conv2d, Flatten, Input, Lif, Linear, MaxPool2d, Output
+from avnir.ir.real import AvgPool2d, BatchNorm, Conv2d, Flatten, Input, Li, Lif, Linear, MaxPool2d, Output
 from avnir.passes.fold_batchnorm import FoldBatchNorm
 from avnir.passes.fold_gain import FoldGain
 from avnir.passes.lower_maxpool import LowerMaxPool
@@ -113,19 +113,20 @@ def test_max_pooling_of_binary_inputs_is_or() -> None:
             np.testing.assert_array_equal(pooled[..., i, j], window.max(axis=(-2, -1)))
 
 
-def test_an_output_that_is_no_spike_is_refused() -> None:
+def test_an_output_that_is_no_spike_is_read_out() -> None:
     graph = verified(
         Graph(
             "real",
             (
                 Node("x", Input((3,))),
-                Node("fc", Linear(np.ones((2, 3))), ("x",)),
+                Node("fc", Linear(np.ones((2, 3)), np.array([1.0, 2.0])), ("x",)),
                 Node("out", Output((2,)), ("fc",)),
             ),
         )
     )
-    with pytest.raises(UnsupportedError, match="not the spikes of one layer"):
-        MergeSynapses()(graph)
+    merged, _ = MergeSynapses()(graph)
+    assert merged["out"].inputs == ("out_readout",)
+    assert merged["out_readout"].op == Li(np.array(0.0), np.array(1.0), bias=np.array([1.0, 2.0]))
 
 
 def test_a_bias_before_padding_becomes_one_value_a_neuron() -> None:

@@ -16,7 +16,7 @@ from avnir.ir.integer import Dense
 from avnir.ir.interpret_integer import interpret_integer
 from avnir.ir.interpret_real import interpret_real
 from avnir.ir.latency import latencies, slack
-from avnir.ir.real import RESETS, Conv2d, Flatten, Input, Lif, Linear, Output, SumPool2d
+from avnir.ir.real import RESETS, Conv2d, Flatten, Input, Li, Lif, Linear, Output, SumPool2d
 from avnir.passes.balance_delays import BalanceDelays
 from avnir.passes.merge_synapses import MergeSynapses
 from avnir.passes.quantise import Quantise
@@ -262,3 +262,31 @@ def test_a_bias_into_the_currents_of_a_convolution(flat: bool, padded: bool) -> 
 def test_a_bias_on_the_potential_of_a_neuron_with_a_current_stays_a_bias() -> None:
     integers = quantised(single(np.ones((2, 3)), alpha=np.array(0.5), bias=np.array(0.25)))
     assert integers["lif"].op.bias_mantissa > 0 and len(integers.neurons) == 1
+
+
+@pytest.mark.parametrize("leak", [0.0, 1.0])
+def test_a_readout_on_a_lattice_sends_the_potential_itself(leak: float) -> None:
+    """In steps of 64 S, one S for all outputs; behind neurons, with a bias, in another shape."""
+    rng = np.random.default_rng(5)
+    weight = rng.integers(-127, 128, (6, 20)) / 128
+    weight[0, 0] = 127 / 128
+    hidden = rng.integers(-127, 128, (20, 12)) / 128
+    hidden[:, 0] = 127 / 128
+    nodes = (
+        Node("x", Input((12,))),
+        Node("fc", Linear(hidden), ("x",)),
+        Node("lif", Lif(np.array(0.0), np.array(1.0), np.array(1.0)), ("fc",)),
+        Node("head", Linear(weight, np.array([0.5, -0.25, 0, 0, 0, 1])), ("lif",)),
+        Node("li", Li(np.array(leak), np.array(1.0)), ("head",)),
+        Node("grid", Output((2, 3)), ("li",)),
+        Node("sums", Output((6,)), ("head",)),
+    )
+    graph = verified(Graph("real", nodes))
+    integers = quantised(graph)
+    inputs = spikes(graph, 1, steps=20, batch=3)
+    real, chip = interpret_real(graph, inputs), interpret_integer(integers, inputs)
+    np.testing.assert_array_equal(chip.spikes["lif"], real.spikes["lif"])
+    for name, layer in (("grid", "li"), ("sums", "sums_readout")):
+        scale = integers[layer].op.scale
+        assert scale.shape == () and np.any(real.outputs[name])
+        np.testing.assert_array_equal(chip.outputs[name], 64 * scale * real.outputs[name])
