@@ -46,13 +46,16 @@ def test_random_networks_on_the_runtime(run_lava, network, seed):
     assert differences(expected, run_lava(graph, inputs, "runtime"), states=False) == []
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_the_random_networks_spike_and_keep_silent(network):
+@pytest.mark.parametrize(
+    ("network", "most"), [*((make, 0.98) for make in NETWORKS[:3]), (coded_network, 1.0)]
+)
+def test_the_random_networks_send_and_keep_silent(network, most):
+    """Spikes come neither always nor never; graded messages may come always."""
     rates = []
     for seed in range(30):
         graph, inputs = network(seed)
         rates += [(array != 0).mean() for array in interpret_integer(graph, inputs).spikes.values()]
-    assert np.mean([0.02 < rate < 0.98 for rate in rates]) > 0.5
+    assert np.mean([0.02 < rate <= most for rate in rates]) > 0.5
 
 
 @pytest.mark.parametrize("reset", RESETS)
