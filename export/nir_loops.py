@@ -20,6 +20,7 @@ import numpy as np
 from avnir.errors import InterchangeError
 from avnir.export.nir_schema import LoopRecord, NirFile, NirNode, NodeRecord
 from avnir.ir.graph import Graph, Node
+from avnir.ir.loops import components
 
 Edge = tuple[str, str]
 REMEDY = "put a Delay of one time step on the edge that is late"
@@ -54,52 +55,15 @@ class Loop:
 def loops_in(names: Iterable[str], edges: Iterable[Edge], delays: set[str], neurons: set[str]) -> list[Loop]:
     """Every loop that no Delay is in: the strongly connected parts of what is left without them."""
     after: dict[str, list[str]] = {name: [] for name in names}
-    before: dict[str, list[str]] = {name: [] for name in after}
     for source, target in edges:
         after[source].append(target)
-        if target not in delays:
-            before[target].append(source)
     inside = {name: [t for t in targets if t not in delays] for name, targets in after.items()}
-    left = dict.fromkeys(reversed(_finished(inside)))
     found: list[Loop] = []
-    while left:
-        root = next(iter(left))
-        part = _reached(root, before, left)
-        for name in part:
-            del left[name]
-        if len(part) > 1 or root in inside[root]:
-            members = tuple(name for name in after if name in part)
-            exits = tuple(name for name in members if any(target not in part for target in after[name]))
-            found.append(Loop(members, tuple(n for n in members if n in neurons), exits))
+    for part in components(inside):
+        if len(part) > 1 or part[0] in inside[part[0]]:
+            exits = tuple(name for name in part if any(target not in part for target in after[name]))
+            found.append(Loop(tuple(part), tuple(n for n in part if n in neurons), exits))
     return found
-
-
-def _finished(after: Mapping[str, list[str]]) -> list[str]:
-    """The nodes in the order in which a search along the edges leaves them."""
-    seen: set[str] = set()
-    order: list[str] = []
-    for root in after:
-        path = [] if root in seen else [(root, iter(after[root]))]
-        seen.add(root)
-        while path:
-            name, rest = path[-1]
-            step = next((target for target in rest if target not in seen), None)
-            if step is None:
-                order.append(name)
-                path.pop()
-            else:
-                seen.add(step)
-                path.append((step, iter(after[step])))
-    return order
-
-
-def _reached(root: str, before: Mapping[str, list[str]], allowed: Mapping[str, None]) -> set[str]:
-    part, waiting = {root}, [root]
-    while waiting:
-        new = {name for name in before[waiting.pop()] if name in allowed} - part
-        part |= new
-        waiting += new
-    return part
 
 
 def left_out(graph: Graph) -> dict[str, LoopRecord]:

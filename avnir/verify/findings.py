@@ -19,7 +19,7 @@ from avnir.cost.cores import cores_record
 from avnir.errors import Finding, UnsupportedError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Operation
-from avnir.ir.real import Input, Lif, MaxPool2d, Scale, SumPool2d
+from avnir.ir.real import Input, MaxPool2d, Scale, SumPool2d
 from avnir.passes.merge_synapses import layer_behind
 from avnir.passes.note import Note, Pass
 from avnir.place import Placement, place
@@ -164,16 +164,6 @@ def _spikes(graph: Graph, node: Node) -> list[Node]:
     return [_with(node, Input(graph.shapes[node.name], 0))]
 
 
-def _behind_neurons(graph: Graph, node: Node) -> list[Node]:
-    """The output, after neurons of its own."""
-    name = f"{node.name}_spikes"
-    while name in graph.by_name:
-        name += "_"
-    half = np.array(0.5)
-    neurons = Node(name, Lif(beta=half, threshold=np.array(1.0), gain=half), node.inputs, node.source)
-    return [neurons, Node(node.name, node.op, (name,), node.source)]
-
-
 def _with(node: Node, op: Operation) -> Node:
     return Node(node.name, op, node.inputs, node.source)
 
@@ -183,7 +173,6 @@ STAND_INS: Mapping[str, Callable[[Graph, Node], list[Node]]] = {
     "Input": _spikes,
     "Lif": _one_leak,
     "MaxPool2d": _summed,
-    "Output": _behind_neurons,
 }
 """What takes the place of a refused operation while the rest is examined, by kind; of the same shape."""
 

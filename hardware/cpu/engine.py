@@ -23,9 +23,9 @@ from avnir.hardware.cpu.delta import DeltaStage
 from avnir.hardware.cpu.dense import DenseStage
 from avnir.hardware.cpu.graded import InverseRootStage, ProductStage, RelayStage
 from avnir.hardware.cpu.lif import LifStage
-from avnir.hardware.cpu.order import components
 from avnir.hardware.cpu.part import Part
 from avnir.hardware.cpu.sparse import SparseStage
+from avnir.ir.loops import components
 from avnir.ir.operation import Array
 from avnir.program import Program
 from avnir.trace import Trace, checked_inputs
@@ -59,7 +59,7 @@ class CpuSession:
         self._graph = program.graph
         self._threads = threads or numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="avnir-cpu")
-        self._order = components(self._graph)
+        self._order = [[self._graph[name] for name in names] for names in components(self._graph.consumers)]
         shapes = self._graph.shapes
         self._plans = {
             n.name: PLANS[n.op.kind](n.op, shapes[n.inputs[0]]) for n in self._graph if n.op.kind in PLANS

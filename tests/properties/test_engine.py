@@ -16,8 +16,8 @@ from avnir.hardware.cpu import CpuBackend, backend
 from avnir.hardware.cpu import conv as cpu_conv
 from avnir.hardware.cpu import dense as cpu_dense
 from avnir.hardware.cpu import engine as cpu_engine
-from avnir.hardware.cpu.order import components
 from avnir.ir.interpret_integer import interpret_integer
+from avnir.ir.loops import components
 from avnir.ir.operation import Array
 from avnir.numerics import fixed
 from avnir.program import Program
@@ -61,13 +61,13 @@ def potential_clips(trace: Trace) -> bool:
 
 def has_loop(window: Window) -> bool:
     """Whether spikes come back to the layer that sent them."""
-    return any(len(nodes) > 1 for nodes in components(window.program.graph))
+    return any(len(nodes) > 1 for nodes in components(window.program.graph.consumers))
 
 
 def has_lag_forward(window: Window) -> bool:
     """Whether a connection has a lag without being part of a loop."""
-    alone = [nodes[0] for nodes in components(window.program.graph) if len(nodes) == 1]
-    return any(node.op.delayed for node in alone)
+    alone = [names[0] for names in components(window.program.graph.consumers) if len(names) == 1]
+    return any(window.program.graph[name].op.delayed for name in alone)
 
 
 def sends_messages(window: Window) -> bool:

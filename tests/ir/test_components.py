@@ -1,12 +1,12 @@
-"""What the engine works through together, and in which order."""
+"""The loops of a graph, and the order of what leads into what."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from avnir.hardware.cpu.order import components
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.integer import Dense, Input, Lif, Output
+from avnir.ir.loops import components
 from avnir.testing.cases import CASES, lif
 
 ONE = Dense(np.ones((2, 2), np.int8))
@@ -18,7 +18,7 @@ def layer() -> Lif:
 
 
 def names(graph: Graph) -> list[list[str]]:
-    return [[node.name for node in nodes] for nodes in components(graph)]
+    return components(graph.consumers)
 
 
 def test_a_lag_forward_waits_for_what_stands_after_it() -> None:
@@ -60,6 +60,6 @@ def test_a_deep_network_and_a_long_loop() -> None:
         before = f"n{k - 1}" if k else "x"
         nodes += [Node(f"w{k}", ONE, (before,)), Node(f"n{k}", layer(), (f"w{k}", *["back"] * (k == 900)))]
     nodes.append(Node("y", Output((2,)), ("n999",)))
-    sizes = [len(nodes) for nodes in components(Graph("integer", tuple(nodes)))]
+    sizes = [len(nodes) for nodes in components(Graph("integer", tuple(nodes)).consumers)]
     assert max(sizes) == 1 + 100 + 99
     assert sum(sizes) == len(nodes)
