@@ -9,30 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from avnir.ir import real
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.operation import Array, Operation, digest
-
-OPERATIONS: Mapping[str, type[real.RealOperation]] = {
-    op.__name__: op
-    for op in (
-        real.Input,
-        real.Output,
-        real.Delay,
-        real.Flatten,
-        real.Linear,
-        real.Conv2d,
-        real.BatchNorm,
-        real.AvgPool2d,
-        real.SumPool2d,
-        real.MaxPool2d,
-        real.Scale,
-        real.Threshold,
-        real.Lif,
-        real.Li,
-        real.Alpha,
-    )
-}
+from avnir.ir.real_level import OPERATIONS
 
 
 class Store:
@@ -123,6 +102,12 @@ def _integer(value: Any) -> int:
     return value
 
 
+def _truth(value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
+
+
 def _real(value: Any) -> float:
     if type(value) not in (int, float) or not math.isfinite(value):
         raise ValueError(f"{value!r} is no finite number")
@@ -150,9 +135,11 @@ _READERS: Mapping[str, Callable[[Any, Mapping[str, Array]], Any]] = {
     "Array | None": lambda value, arrays: None if value is None else _array(value, arrays),
     "Pair": lambda value, arrays: _pair(value),
     "Shape": lambda value, arrays: _integers(value),
+    "bool": lambda value, arrays: _truth(value),
+    "tuple[int, int]": lambda value, arrays: _pair(value),
     "int": lambda value, arrays: _integer(value),
     "int | None": lambda value, arrays: None if value is None else _integer(value),
     "float": lambda value, arrays: _real(value),
     "str": lambda value, arrays: _text(value),
 }
-"""How each declared type of a parameter is read; the keys are the annotations in `avnir.ir.real`."""
+"""How each declared type of a parameter is read; the keys are the annotations in `avnir.ir.real_level`."""

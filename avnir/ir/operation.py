@@ -74,6 +74,15 @@ class Operation:
         return False
 
     @property
+    def rehearsed(self) -> bool:
+        """Whether what it gives was made when the window was shown before (`avnir.ir.presentations`)."""
+        return False
+
+    def begin(self, state: dict[str, Array]) -> None:
+        """Leave in `state` what stays when a window begins: nothing."""
+        state.clear()
+
+    @property
     def kind(self) -> str:
         """The operation's name in text and in files."""
         return type(self).__name__

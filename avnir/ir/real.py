@@ -55,6 +55,17 @@ class RealOperation(Operation):
     level: ClassVar[str] = "real"
     linear: ClassVar[bool] = False
     """Whether the output is an affine function of the input, so that it can be merged into a synapse."""
+    graded: ClassVar[bool] = False
+    """Whether the output travels on axons as numbers: graded messages."""
+
+    @property
+    def sends(self) -> bool:
+        """Whether synapses begin here: its spikes or messages travel on axons."""
+        return self.spiking or self.graded
+
+    def ports(self, inputs: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+        """Which inputs belong to which port; each port sees their sum, `step` all of them stacked."""
+        return (inputs,)
 
     def step(self, x: Array, state: dict[str, Array]) -> Array:
         """One time step: `x` float64 `[B, *input_shape]`; `state` starts empty and is the operation's own."""
@@ -361,6 +372,7 @@ class Li(RealOperation):
     Lif is its LIF and CubaLIF; beta = 1 is NIR's I.
     """
 
+    graded: ClassVar[bool] = True
     stateful: ClassVar[bool] = True
     beta: Array
     gain: Array

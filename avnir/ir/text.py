@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from avnir.errors import GraphError
-from avnir.ir import integer_level, real
+from avnir.ir import integer_level, real_level
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.operation import Array, Operation, Shape, digest
 
@@ -31,14 +31,7 @@ DIGEST_DIGITS = 12
 """How many hexadecimal digits of a digest `Operation.text` prints."""
 
 OPERATIONS: Mapping[str, Mapping[str, type[Operation]]] = {
-    "real": {
-        op.__name__: op
-        for op in (
-            *(real.Input, real.Output, real.Flatten, real.Linear, real.Conv2d, real.BatchNorm),
-            *(real.AvgPool2d, real.SumPool2d, real.MaxPool2d, real.Scale, real.Threshold, real.Lif),
-            *(real.Delay, real.Li, real.Alpha),
-        )
-    },
+    "real": real_level.OPERATIONS,
     "integer": integer_level.OPERATIONS,
 }
 """What a text may name, by level."""
