@@ -151,6 +151,10 @@ class Linear(RealOperation):
         require(self.weight.ndim == 2, self, "weight", "a matrix [out, in]")
         _check_bias(self, self.bias, len(self.weight))
 
+    def synapses_summed(self, values: Array) -> Array:
+        """The sum over each row of `values`, shaped as the weights."""
+        return np.asarray(values.reshape(len(values), -1).sum(axis=1))
+
     def output_shape(self, shape: Shape) -> Shape:
         if shape != self.weight.shape[1:]:
             raise GraphError(f"Linear takes {self.weight.shape[1:]}, but its input is {shape}")
@@ -182,6 +186,10 @@ class Conv2d(RealOperation):
         require(min(self.dilation) >= 1, self, "dilation", "at least 1")
         require(min(self.padding) >= 0, self, "padding", "at least 0")
         _check_bias(self, self.bias, len(self.weight))
+
+    def synapses_summed(self, values: Array) -> Array:
+        """The sum over each output channel of `values`, shaped as the weights."""
+        return np.asarray(values.reshape(len(values), -1).sum(axis=1))
 
     def output_shape(self, shape: Shape) -> Shape:
         channels = self.weight.shape[1] * self.groups

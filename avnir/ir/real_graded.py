@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from avnir.errors import GraphError
 from avnir.ir.operation import Array, Shape, require
 from avnir.ir.real import RealOperation
 
@@ -73,68 +72,39 @@ class WindowSum(RealOperation):
         return state["sum"] if self.running else state.get("held", np.zeros_like(x))
 
 
+GUARDS = ("under", "beside", "least")
+
+
 @dataclass(frozen=True, eq=False)
 class InverseRoot(RealOperation):
-    """y = 1 / sqrt(x) where x > 0, else 0."""
+    """y = 1 / sqrt(x), guarded against x = 0 by `epsilon` >= 0; a negative x counts as 0.
+
+    By `guard`:
+        under    y = 1 / sqrt(x + epsilon)
+        beside   y = 1 / (sqrt(x) + epsilon)
+        least    y = 1 / max(sqrt(x), epsilon)
+    y is 0 where that is a division by 0: where epsilon is 0 and x is not above it.
+    """
 
     graded: ClassVar[bool] = True
+    epsilon: float = 0.0
+    guard: str = "under"
+
+    def check(self) -> None:
+        require(0 <= self.epsilon < np.inf, self, "epsilon", "finite and at least 0")
+        require(self.guard in GUARDS, self, "guard", f"one of {', '.join(GUARDS)}")
 
     def output_shape(self, shape: Shape) -> Shape:
         return shape
 
     def step(self, x: Array, state: dict[str, Array]) -> Array:
-        above = x > 0
-        return np.where(above, 1 / np.sqrt(np.where(above, x, 1.0)), 0.0)
+        divisor = self.divisor(np.maximum(x, 0.0))
+        above = divisor > 0
+        return np.where(above, 1 / np.where(above, divisor, 1.0), 0.0)
 
-
-@dataclass(frozen=True, eq=False)
-class Sparse(RealOperation):
-    """y[target[k]] += weight[k] * x[source[k]] for every synapse k, of a sample flattened row by row.
-
-    `size` is (out, in); `weight` floating point, `source` and `target` int32, all of one length; sorted by
-    target, then source, no pair twice, so that equal maps have equal arrays. Moves and repeats of values,
-    sums of some of them: whatever is linear and mostly zeros.
-    """
-
-    linear: ClassVar[bool] = True
-    size: tuple[int, int]
-    source: Array
-    target: Array
-    weight: Array
-
-    @classmethod
-    def of(cls, size: tuple[int, int], source: Array, target: Array, weight: Array) -> Sparse:
-        """The map of these synapses in any order; those of one pair add up, and 0 is left out."""
-        place = target.astype(np.int64) * size[1] + source
-        kept, inverse = np.unique(place, return_inverse=True)
-        total = np.zeros(len(kept))
-        np.add.at(total, inverse.reshape(-1), weight)
-        kept, total = kept[total != 0], total[total != 0]
-        return cls(size, (kept % size[1]).astype(np.int32), (kept // size[1]).astype(np.int32), total)
-
-    @classmethod
-    def moved(cls, inputs: int, places: Array) -> Sparse:
-        """y[i] = x[places[i]]: values moved, repeated or left out."""
-        flat = places.reshape(-1)
-        return cls.of((flat.size, inputs), flat, np.arange(flat.size), np.ones(flat.size))
-
-    def check(self) -> None:
-        require(min(self.size) > 0, self, "size", "(out, in), above 0")
-        for name, limit in (("target", self.size[0]), ("source", self.size[1])):
-            places = getattr(self, name)
-            listed = places.dtype == np.int32 and places.ndim == 1 and places.shape == self.weight.shape
-            require(listed, self, name, f"int32[{self.weight.size}], one for each weight")
-            inside = not places.size or (places.min() >= 0 and places.max() < limit)
-            require(bool(inside), self, name, f"in [0, {limit - 1}]")
-        place = self.target.astype(np.int64) * self.size[1] + self.source
-        require(bool(np.all(np.diff(place) > 0)), self, "target", "sorted, then by source, no pair twice")
-
-    def output_shape(self, shape: Shape) -> Shape:
-        if shape != self.size[1:]:
-            raise GraphError(f"Sparse takes {self.size[1:]}, but its input is {shape}")
-        return self.size[:1]
-
-    def step(self, x: Array, state: dict[str, Array]) -> Array:
-        y = np.zeros((self.size[0], len(x)))
-        np.add.at(y, self.target, (x[:, self.source] * self.weight.astype(np.float64)).T)
-        return np.ascontiguousarray(y.T)
+    def divisor(self, x: Array) -> Array:
+        """What 1 is divided by, of x >= 0."""
+        if self.guard == "under":
+            return np.sqrt(x + self.epsilon)
+        root = np.sqrt(x)
+        return root + self.epsilon if self.guard == "beside" else np.maximum(root, self.epsilon)

@@ -1,12 +1,13 @@
-"""Merge everything between two spiking layers into one synapse per path.
+"""Merge everything between two layers that send spikes or messages into one synapse per path.
 
 Between spikes and the next neuron the network is affine: convolutions, pooling, reshapes, scales and
-sums compose to  current = sum over paths (A_path s_source) + b.  Each path becomes one Linear or
-Conv2d without bias (`synapse_algebra`); the constant b, exact also where zero padding follows a
+sums compose to  current = sum over paths (A_path s_source) + b.  Each path becomes one Linear, Conv2d or
+Sparse without bias (`synapse_algebra`); the constant b, exact also where zero padding follows a
 bias, is what the affine part makes of silence, and moves into the neuron, one value per neuron. The
 neuron's gain moves into both. A neuron with a synaptic current takes no b: it would build up there with
 the current's own decay, and the chip adds a bias to the potential only. Instead a neuron that spikes in
-every step feeds it through a synapse of weight b.
+every step feeds it through a synapse of weight b. So do the ports of products, and other layers that send
+numbers.
 
 An output that is no layer's spikes is read out: an Li sends its potential, and what is linear in front of an
 output alone becomes the synapses of an Li that forgets at once (beta 0).
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -27,9 +28,9 @@ import numpy as np
 from avnir.errors import Finding, GraphError, UnsupportedError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array, Shape
-from avnir.ir.real import Conv2d, Delay, Flatten, Li, Lif, Linear, Threshold
+from avnir.ir.real import Conv2d, Delay, Flatten, Li, Lif, Linear, RealOperation, Threshold
 from avnir.passes.note import Note
-from avnir.passes.synapse_algebra import Synapse, after, as_matrix, identity, made_shape, scaled
+from avnir.passes.synapse_algebra import Synapse, after, flattened, identity, made_shape, scaled
 
 MAX_PATHS = 256
 """Paths into one layer; far more than any network in use has."""
@@ -39,8 +40,8 @@ Path = tuple[str, tuple[Node, ...]]
 
 @dataclass(frozen=True)
 class MergeSynapses:
-    """The pass of this file: its result has one Linear or Conv2d, without bias, on the way from each
-    spiking layer or Input to each Lif (gain 1), with reshapes (Flatten) around it where shapes differ.
+    """The pass of this file: its result has one Linear, Conv2d or Sparse, without bias, on the way from each
+    layer or Input to each layer (gain 1), with reshapes (Flatten) around it where shapes differ.
     """
 
     name: ClassVar[str] = "merge_synapses"
@@ -51,24 +52,42 @@ class MergeSynapses:
         nodes = list(graph.inputs)
         taken = set(graph.by_name)
         notes: list[Note] = []
-        for node in graph.select(lambda op: op.spiking or op.kind == "Li"):
+        for node in graph.select(lambda op: op.sends):  # type: ignore[attr-defined]
             try:
-                paths = _paths(graph, node)
-                neuron, into_current = _neuron(graph, node)
-                synapses, told = _synapses(graph, node, paths, into_current, taken)
+                made, told = _merged(graph, node, taken)
             except GraphError as error:
                 findings.append(
                     Finding(node.source or node.name, "its inputs have no form as synapses", str(error))
                 )
                 continue
-            taken |= {made.name for ways in synapses for made in ways}
-            nodes += [made for ways in synapses for made in ways]
-            nodes.append(Node(node.name, neuron, tuple(w[-1].name for w in synapses), node.source))
+            taken |= {new.name for new in made}
+            nodes += made
             notes += [Note(self.name, node.name, text) for text in told]
         if findings:
             raise UnsupportedError("these parts have no form as synapses and neurons", findings)
         nodes += [Node(o.name, o.op, (layer_behind(graph, o) or "",), o.source) for o in graph.outputs]
         return graph.with_nodes(nodes), notes
+
+
+def _merged(graph: Graph, node: Node, taken: Iterable[str]) -> tuple[list[Node], list[str]]:
+    """The layer `node` behind the synapses into its ports, in order; and what to tell about it."""
+    layer = _layer(node)
+    made: list[Node] = []
+    feeding: list[tuple[str, ...]] = []
+    notes: list[str] = []
+    for port in node.op.ports(node.inputs):  # type: ignore[attr-defined]
+        entered = replace(node, inputs=port)
+        names = {*taken, *(new.name for new in made)}
+        constant = _silence(graph, entered)
+        if isinstance(layer, Lif | Li):
+            layer, constant = _biased(layer, constant)
+        synapses, told = _synapses(graph, entered, _paths(graph, entered), constant, names)
+        made += [new for way in synapses for new in way]
+        feeding.append(tuple(way[-1].name for way in synapses))
+        notes += told
+    if len(feeding) > 1:
+        layer = layer.replace(second=len(feeding[-1]))
+    return [*made, Node(node.name, layer, sum(feeding, ()), node.source)], notes
 
 
 def _synapses(
@@ -83,7 +102,7 @@ def _synapses(
     shape, *others = {made_shape(op, s) for op, s in zip(synapses, sources, strict=True)}
     constant = np.broadcast_to(into_current, graph.shapes[node.name])
     if others or (np.any(constant) and not _same_in_channels(constant, shape)):
-        synapses = [as_matrix(op, s) for op, s in zip(synapses, sources, strict=True)]
+        synapses = [flattened(op, s) for op, s in zip(synapses, sources, strict=True)]
         shape = (constant.size,)
     made: list[list[Node]] = []
     notes: list[str] = []
@@ -121,7 +140,7 @@ def _placed(node: Node, before: Shape, behind: Shape, delay: int) -> list[Node]:
     if delay:
         parts.append(Node(f"{node.name}_delay", Delay(before, delay), fed, node.source))
         fed = (parts[-1].name,)
-    if node.op.kind == "Linear" and len(before) != 1:
+    if node.op.kind != "Conv2d" and len(before) != 1:
         parts.append(Node(f"{node.name}_in", Flatten((math.prod(before),)), fed, node.source))
         before, fed = parts[-1].op.output_shape(before), (parts[-1].name,)
     parts.append(Node(node.name, node.op, fed, node.source))
@@ -131,13 +150,13 @@ def _placed(node: Node, before: Shape, behind: Shape, delay: int) -> list[Node]:
 
 
 def _paths(graph: Graph, node: Node) -> list[Path]:
-    """Every way from a spiking layer or an input to `node`, with the operations on it in order."""
+    """Every way from a layer or an input to `node`, with the operations on it in order."""
     found: list[Path] = []
     open_ends: list[Path] = [(name, ()) for name in reversed(node.inputs)]
     while open_ends:
         name, behind = open_ends.pop()
         here = graph[name]
-        if here.op.spiking or not here.inputs:
+        if _begins_synapses(here):
             found.append((name, behind))
         elif here in behind:
             raise GraphError(f"{name} is on a loop without a neuron; give the loop a spiking layer")
@@ -154,25 +173,32 @@ def _composed(graph: Graph, node: Node, source: str, path: tuple[Node, ...]) -> 
     for index, step in enumerate(path):
         before = graph.shapes[path[index - 1].name] if index else shape
         synapse = after(step.op, synapse, shape, before)
-    return scaled(synapse or identity(shape), _lif(node).gain, shape, graph.shapes[node.name])
+    gain = getattr(node.op, "gain", np.array(1.0))
+    return scaled(synapse or identity(shape), gain, shape, graph.shapes[node.name])
 
 
-def _lif(node: Node) -> Lif | Li:
-    """The neuron as a Lif or Li; a Threshold is one that forgets at once (beta 0, gain 1)."""
-    if isinstance(node.op, Threshold):
-        return Lif(beta=np.array(0.0), threshold=node.op.threshold, gain=np.array(1.0))
-    if not isinstance(node.op, Lif | Li):
-        raise GraphError(f"the chip has no form of the neuron {node.op.kind}; use Leaky or Synaptic")
-    return node.op
+def _begins_synapses(node: Node) -> bool:
+    """Whether spikes or messages leave here."""
+    return not node.inputs or node.op.sends  # type: ignore[attr-defined]
 
 
-def _neuron(graph: Graph, node: Node) -> tuple[Lif | Li, Array]:
-    """The neuron with the constant input as its bias, or beside it what flows into its current."""
-    lif = _lif(node)
-    constant = _silence(graph, node) * lif.gain
-    into_current = constant if lif.alpha is not None else np.zeros(())
-    bias = (constant if lif.alpha is None else 0) + (0 if lif.bias is None else lif.bias)
-    return lif.replace(gain=np.array(1.0), bias=bias if np.any(bias) else None), into_current
+def _layer(node: Node) -> RealOperation:
+    """The layer; a Threshold is a Lif that forgets at once (beta 0, gain 1)."""
+    op = node.op
+    assert isinstance(op, RealOperation)
+    if isinstance(op, Threshold):
+        return Lif(beta=np.array(0.0), threshold=op.threshold, gain=np.array(1.0))
+    if op.spiking and not isinstance(op, Lif):
+        raise GraphError(f"the chip has no form of the neuron {op.kind}; use Leaky or Synaptic")
+    return op
+
+
+def _biased(op: Lif | Li, silence: Array) -> tuple[Lif | Li, Array]:
+    """The neuron, gain 1, with the constant input as its bias, or beside it what flows into its current."""
+    constant = silence * op.gain
+    into_current = constant if op.alpha is not None else np.zeros(())
+    bias = (constant if op.alpha is None else 0) + (0 if op.bias is None else op.bias)
+    return op.replace(gain=np.array(1.0), bias=bias if np.any(bias) else None), into_current
 
 
 def _ticking(node: Node, constant: Array, shape: Shape, taken: set[str]) -> list[Node]:
@@ -205,7 +231,7 @@ def _silence(graph: Graph, node: Node) -> Array:
 
     def value(name: str) -> Array:
         here = graph[name]
-        if name not in values and (here.op.spiking or not here.inputs):
+        if name not in values and _begins_synapses(here):
             values[name] = np.zeros((1, *graph.shapes[name]))
         elif name not in values:
             x = _sum(map(value, here.inputs))
@@ -252,6 +278,6 @@ def layer_behind(graph: Graph, node: Node) -> str | None:
     before = graph[node.inputs[0]]
     if len(node.inputs) != 1 or not before.inputs:
         return None
-    if before.op.spiking or before.op.kind == "Li":
+    if _begins_synapses(before):
         return before.name
     return layer_behind(graph, before) if before.op.kind == "Flatten" else None

@@ -20,13 +20,14 @@ summed, so that weights which are multiples of one step stay what they are; few 
 full S, where the largest weights are clipped. Then a little less, so that S * threshold is whole and the
 threshold exact (`scales`). What is left is rounding: of S w / 2^e, of 4096 alpha, of 4096 beta, of 64 S bias,
 each to the nearest integer (halves to even); or, given examples, to the integers whose spikes agree best with
-the model's (`calibrate`). The pass notes each, and whether the potential can reach the end of its register.
+the model's (`calibrate`). Layers that send numbers, products among them, have no free scale (`messages`). The
+pass notes each, and whether the potential can reach the end of its register.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,7 +43,8 @@ from avnir.numerics import fixed
 from avnir.passes.note import Note
 from avnir.rounding.calibrate import calibrated
 from avnir.rounding.examples import Examples
-from avnir.rounding.neuron_layer import Layer, layer_of, message_bits, origin
+from avnir.rounding.messages import message_layer
+from avnir.rounding.neuron_layer import Layer, Message, layer_of, message_bits, origin
 from avnir.rounding.rounded import Rounded, operations, rounded_nearest
 from avnir.rounding.scales import CURRENT_LIMIT, Scales, choose_scales
 
@@ -66,27 +68,40 @@ class Quantise:
         if findings:
             raise UnsupportedError("the chip takes spikes and integers only", findings)
         largest = (1 << (self.weight_bits - 1)) - 1
-        layers = [layer_of(graph, n, self.granularity) for n in graph.select(lambda op: op.stateful)]
-        findings = [finding for layer in layers for finding in _neuron_findings(layer, largest)]
-        if findings:
-            raise UnsupportedError("these neurons have no form in the chip's integers", findings)
         nodes = [
             Node(n.name, integer.Input(n.op.output_shape(()), message_bits(n) or 0)) for n in graph.inputs
         ]
         notes: list[Note] = []
+        messages: dict[str, Message] = {}
         examples = None if self.calibration is None else Examples.of(graph, self.calibration)
-        for layer in layers:
-            chosen, told = self._chosen(layer, largest, examples)
-            made = list(operations(layer, chosen))
+        for node in graph.select(lambda op: op.sends):  # type: ignore[attr-defined]
+            if not node.op.stateful:
+                made, messages[node.name], told = message_layer(graph, node, messages, largest)
+            else:
+                layer = layer_of(graph, node, self.granularity, messages)
+                if found := list(_neuron_findings(layer, largest)):
+                    findings += found
+                    continue
+                made, told = self._neurons(layer, largest, examples)
+                messages |= _potentials(made[-1])
             nodes += made
-            texts = [*told, *_account(layer, chosen.scales.values, made)]
-            notes += [Note(self.name, layer.node.name, text) for text in texts]
+            notes += [Note(self.name, node.name, text) for text in told]
+        if findings:
+            raise UnsupportedError("these neurons have no form in the chip's integers", findings)
         for out in graph.outputs:
             shape = graph.shapes[out.name]
             nodes.append(
                 Node(out.name, integer.Output(shape), (origin(graph, out.inputs[0])[0],), out.source)
             )
         return graph.with_nodes(nodes, level="integer"), notes
+
+    def _neurons(
+        self, layer: Layer, largest: int, examples: Examples | None
+    ) -> tuple[list[Node], Iterable[str]]:
+        """The layer's connections and neurons in integers, and what to tell about them."""
+        chosen, told = self._chosen(layer, largest, examples)
+        made = list(operations(layer, chosen))
+        return made, [*told, *_account(layer, chosen, made[-1])]
 
     def _chosen(
         self, layer: Layer, largest: int, examples: Examples | None
@@ -97,7 +112,17 @@ class Quantise:
             return rounded_nearest(layer, scales, largest), ("a read-out: its potentials are sent",)
         if examples is None:
             return rounded_nearest(layer, scales, largest), ()
+        if any(synapse.source not in examples.real for synapse in layer.synapses):
+            return rounded_nearest(layer, scales, largest), ("not calibrated: numbers feed it, not spikes",)
         return calibrated(layer, scales, largest, examples)
+
+
+def _potentials(node: Node) -> dict[str, Message]:
+    """What the messages of a read-out mean to those that it feeds: its potential in 64ths of its scale."""
+    if not isinstance(node.op, Readout):
+        return {}
+    unit = 1 / (float(node.op.scale.max()) * (1 << fixed.ALIGN))
+    return {node.name: Message(unit, fixed.STATE_LIMIT, True)}
 
 
 def _real_input(node: Node) -> Finding:
@@ -123,6 +148,14 @@ def _neuron_findings(layer: Layer, largest: int) -> Iterator[Finding]:
             "threshold rounded to 0 would never overflow its 24 bits",
             "Use a smaller alpha, or fewer inputs to each neuron.",
         )
+    widest = max(synapse.peak for synapse in layer.synapses)
+    if op.alpha is None and widest > 1 and _vanishes(layer, choose_scales(layer, largest), largest):
+        yield Finding(
+            place,
+            f"messages of up to {widest} reach it, so large that only weights or a threshold rounded to 0 "
+            "would never overflow the current's 24 bits",
+            "Divide them further in front of it, or sum fewer of them.",
+        )
 
 
 def _vanishes(layer: Layer, chosen: Scales, largest: int) -> bool:
@@ -134,36 +167,27 @@ def _vanishes(layer: Layer, chosen: Scales, largest: int) -> bool:
     return any(np.any(synapse.op.weight) and not weight.any() for synapse, weight in pairs)
 
 
-def _account(layer: Layer, scales: Array, made: list[Node]) -> Iterator[str]:
+def _account(layer: Layer, chosen: Rounded, made: Node) -> Iterator[str]:
     """What rounding did, in words with numbers."""
-    lif: integer.Lif | Readout = made[-1].op  # type: ignore[assignment]
-    for synapse, node in zip(layer.synapses, made, strict=False):
-        op: integer.Connection = node.op  # type: ignore[assignment]
-        exact = synapse.op.weight * layer.for_rows(scales, synapse.op.weight)
-        error = math.sqrt(float(np.mean((op.weight * 2.0**op.exponent - exact) ** 2)))
+    lif: integer.Lif | Readout = made.op  # type: ignore[assignment]
+    scales = chosen.scales
+    for synapse, weight, exponent in zip(layer.synapses, chosen.weights, scales.exponents, strict=True):
+        exact = synapse.op.weight * layer.for_rows(scales.values, synapse.op.weight)
+        error = math.sqrt(float(np.mean((weight * 2.0**exponent - exact) ** 2)))
         size = math.sqrt(float(np.mean(exact**2))) or 1.0
-        yield f"weights of {synapse.name}: rms error {100 * error / size:.2f} % (exponent {op.exponent})"
+        yield f"weights of {synapse.name}: rms error {100 * error / size:.2f} % (exponent {exponent})"
     decay = np.abs((fixed.DECAY_ONE - lif.decay_v) / fixed.DECAY_ONE - layer.op.beta).max()
     kept = (fixed.CURRENT_DECAY.high - lif.decay_u) / fixed.DECAY_ONE
     bias = np.abs((lif.bias_mantissa << lif.bias_exponent) / (64 * lif.scale) - layer.bias).max()
     yield (
-        f"scale {_range(scales)}; {_threshold_account(layer, lif)}"
+        f"scale {_range(scales.values)}; {_threshold_account(layer, lif)}"
         f"decay off by {max(decay, np.abs(kept - layer.alpha).max()):.3g}; bias off by {bias:.3g}"
     )
-    worst = _worst_of(layer, made)
+    worst = chosen.worst_sum(layer)
     highest = int(layer.accumulated(worst).max())
     built_up = "" if layer.op.alpha is None else f", in all time {highest}"
     yield f"overflow of the current is impossible: worst sum {int(worst.max())}{built_up} < {CURRENT_LIMIT}"
     yield _potential_account(lif, highest)
-
-
-def _worst_of(layer: Layer, made: list[Node]) -> Array:
-    """The largest |summed input| of the integers as made, int64 `[groups]`."""
-    sums = [
-        layer.per_row(s.worst(n.op.weight.astype(np.int64))) << n.op.exponent  # type: ignore[attr-defined]
-        for s, n in zip(layer.synapses, made, strict=False)
-    ]
-    return np.asarray(np.sum(sums, axis=0, dtype=np.int64))
 
 
 def _range(values: Array) -> str:

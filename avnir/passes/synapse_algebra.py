@@ -3,8 +3,9 @@
 Conv2d A, then Conv2d B is a Conv2d with kernel extent K_A + (K_B - 1) s_A (K dilated), stride s_A s_B
 and padding p_A + p_B s_A, provided that B's padding sees only zeros: without B padding always,
 otherwise where A's windows beyond the edge would miss the input (K_A <= s_A + p_A before it,
-n_A s_A - p_A >= size after it, n_A its output size). Pooling is such an A or B. Whatever else is
-linear becomes a matrix through the transpose of the convolution: W_B A = (A' W_B')'.
+n_A s_A - p_A >= size after it, n_A its output size). Pooling is such an A or B. What moves, repeats and
+sums values (Sparse) stays sparse with all that is no Linear. Whatever else is linear becomes a matrix
+through the transpose of the convolution: W_B A = (A' W_B')'.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ import math
 from functools import singledispatch
 
 import numpy as np
+from scipy.sparse import coo_array, csr_array
 
 from avnir.errors import GraphError
 from avnir.ir.geometry import correlate_adjoint
 from avnir.ir.operation import Array, Operation, Shape
 from avnir.ir.real import AvgPool2d, Conv2d, Delay, Flatten, Linear, Scale, SumPool2d
+from avnir.ir.real_sparse import Sparse
 
 MAX_MATRIX = 1 << 27
 """Entries of a composed matrix: 1 GiB in float64."""
 
-Synapse = Linear | Conv2d
+Synapse = Linear | Conv2d | Sparse
 
 
 @singledispatch
@@ -63,7 +66,19 @@ def _(op: Conv2d, first: Synapse | None, source: Shape, before: Shape) -> Synaps
         return plain
     if isinstance(first, Conv2d) and first.output_shape(source) == before and composable(first, op, source):
         return conv_after(first, plain)
+    if isinstance(first, Sparse):
+        return sparse_of(conv_coordinates(plain, before) @ coordinates(first))
     return matrix_after(conv_matrix(op, before), first, source)
+
+
+@after.register
+def _(op: Sparse, first: Synapse | None, source: Shape, before: Shape) -> Synapse | None:
+    if first is None:
+        return op
+    if isinstance(first, Linear):
+        return Linear(weight=coordinates(op) @ first.weight)
+    made = conv_coordinates(first, source) if isinstance(first, Conv2d) else coordinates(first)
+    return sparse_of(coordinates(op) @ made)
 
 
 def identity(shape: Shape) -> Synapse:
@@ -88,6 +103,8 @@ def scaled(first: Synapse, scale: Array, source: Shape, before: Shape) -> Synaps
     flat = factor.reshape(-1, 1)
     if isinstance(first, Linear):
         return Linear(weight=first.weight * flat)
+    if isinstance(first, Sparse):
+        return first.replace(weight=first.weight * flat[first.target, 0])
     per_channel = factor.reshape(len(first.weight), -1)
     if np.all(per_channel == per_channel[:, :1]):
         return first.replace(weight=first.weight * per_channel[:, 0].reshape(-1, 1, 1, 1), bias=None)
@@ -162,6 +179,8 @@ def matrix_after(matrix: Array, first: Synapse | None, source: Shape) -> Linear:
         return Linear(weight=matrix)
     if isinstance(first, Linear):
         return Linear(weight=matrix @ first.weight)
+    if isinstance(first, Sparse):
+        return Linear(weight=matrix @ coordinates(first))
     rows = matrix.reshape(len(matrix), *first.output_shape(source))
     return Linear(weight=_pulled_back(rows, first, source))
 
@@ -174,6 +193,33 @@ def conv_matrix(op: Conv2d, before: Shape) -> Array:
     return _pulled_back(np.eye(count).reshape(count, *shape), op, before)
 
 
+def coordinates(op: Sparse) -> csr_array:
+    """The map as a sparse matrix `[out, in]`."""
+    return csr_array((op.weight.astype(np.float64), (op.target, op.source)), shape=op.size)
+
+
+def conv_coordinates(op: Conv2d, before: Shape) -> csr_array:
+    """A convolution of inputs of shape `before` as a sparse matrix `[out, in]`: one entry for each tap."""
+    channels, height, width = op.output_shape(before)
+    per_group, inputs = channels // op.groups, op.weight.shape[1]
+    out, tap, i, j, y, x = np.indices((channels, *op.weight.shape[1:], height, width), np.int32)
+    row = y * op.stride[0] - op.padding[0] + i * op.dilation[0]
+    column = x * op.stride[1] - op.padding[1] + j * op.dilation[1]
+    weight = np.broadcast_to(op.weight[..., None, None], out.shape)
+    inside = (row >= 0) & (row < before[1]) & (column >= 0) & (column < before[2]) & (weight != 0)
+    source = ((out // per_group * inputs + tap) * before[1] + row) * before[2] + column
+    target = (out * height + y) * width + x
+    size = (channels * height * width, math.prod(before))
+    return csr_array(coo_array((weight[inside], (target[inside], source[inside])), shape=size))
+
+
+def sparse_of(matrix: csr_array) -> Sparse:
+    """A sparse matrix `[out, in]` as an operation; entries of 0 are left out."""
+    found = coo_array(matrix)
+    rows, columns = matrix.shape
+    return Sparse.of((rows, columns), found.col, found.row, found.data)
+
+
 def _pulled_back(rows: Array, op: Conv2d, before: Shape) -> Array:
     weight = op.weight.astype(np.float64)
     size = (before[1], before[2])
@@ -183,12 +229,12 @@ def _pulled_back(rows: Array, op: Conv2d, before: Shape) -> Array:
 
 def made_shape(op: Synapse, source: Shape) -> Shape:
     """The shape that a synapse makes of a source, which a Linear sees flattened."""
-    return op.output_shape((math.prod(source),) if isinstance(op, Linear) else source)
+    return op.output_shape(source if isinstance(op, Conv2d) else (math.prod(source),))
 
 
-def as_matrix(op: Synapse, source: Shape) -> Linear:
-    """The same synapse as a Linear on the flattened source."""
-    return op if isinstance(op, Linear) else Linear(weight=conv_matrix(op, source))
+def flattened(op: Synapse, source: Shape) -> Linear | Sparse:
+    """The same synapse on the flattened source."""
+    return Linear(weight=conv_matrix(op, source)) if isinstance(op, Conv2d) else op
 
 
 def check_size(rows: int, columns: int) -> None:

@@ -1,37 +1,61 @@
-"""One layer of neurons of a merged graph, with the synapses into it and the groups that share a scale."""
+"""One layer of a merged graph, with the synapses into it and the groups of neurons that share a scale."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from avnir.errors import Finding, UnsupportedError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array, Shape
 from avnir.ir.real import Conv2d, Delay, Li, Lif, Linear
+from avnir.ir.real_sparse import Sparse
 from avnir.numerics import fixed
 
 GRANULARITIES = ("channel", "layer")
 
 
 @dataclass(frozen=True)
+class Message:
+    """What an integer that a layer sends means: `unit` of the model each, at most `peak` in magnitude.
+
+    `exact`: it says what the model's number is; otherwise that was rounded.
+    """
+
+    unit: float = 1.0
+    peak: int = 1
+    signed: bool = False
+    exact: bool = True
+
+
+SPIKE = Message()
+
+
+@dataclass(frozen=True)
 class Synapse:
-    """One synapse into a layer; `peak` is the largest |message| its source can send."""
+    """One synapse into a layer; its weights are for the messages of its source, whole numbers.
+
+    `peak` is the largest |message| that the source can send, `exact` that they are; `sparse` says that
+    most weights are 0.
+    """
 
     name: str
     source: str
-    op: Linear | Conv2d
+    op: Linear | Conv2d | Sparse
     peak: int
     signed: bool
     place: str
     lag: int
+    sparse: bool = False
+    exact: bool = True
 
     def worst(self, weight: Array) -> Array:
         """The largest |sum| of `weight` per row, over all inputs; binary messages add one sign only."""
-        rows = weight.reshape(len(weight), -1)
-        plus, minus = np.where(rows > 0, rows, 0).sum(axis=1), np.where(rows < 0, -rows, 0).sum(axis=1)
-        return self.peak * (plus + minus if self.signed else np.maximum(plus, minus))
+        plus, minus = (self.op.synapses_summed(np.maximum(signed, 0)) for signed in (weight, -weight))
+        return self.peak * np.asarray(plus + minus if self.signed else np.maximum(plus, minus))
 
 
 @dataclass(frozen=True)
@@ -87,19 +111,39 @@ class Layer:
         return -(-worst * fixed.DECAY_ONE // lost)
 
 
-def layer_of(graph: Graph, neuron: Node, granularity: str) -> Layer:
-    """The layer `neuron` of a merged graph; `granularity`, one of GRANULARITIES, makes its groups."""
+def layer_of(
+    graph: Graph, neuron: Node, granularity: str, messages: Mapping[str, Message] | None = None
+) -> Layer:
+    """The layer `neuron` of a merged graph; `granularity`, one of GRANULARITIES, makes its groups.
+
+    `messages` says what those mean that are no spikes.
+    """
     assert isinstance(neuron.op, Lif | Li)
-    synapses = tuple(_synapse(graph, _synapse_node(graph, name)) for name in neuron.inputs)
+    synapses = tuple(_filled(s) for s in synapses_of(graph, neuron.inputs, messages or {}))
     apart = granularity == "channel" and isinstance(neuron.op, Lif)
     groups = math.gcd(*(len(s.op.weight) for s in synapses)) if apart else 1
     return Layer(neuron, neuron.op, graph.shapes[neuron.name], synapses, groups)
 
 
+def synapses_of(graph: Graph, names: Sequence[str], messages: Mapping[str, Message]) -> tuple[Synapse, ...]:
+    """The synapses that end in the nodes `names` of a merged graph."""
+    return tuple(_synapse(graph, _synapse_node(graph, name), messages) for name in names)
+
+
+def _filled(synapse: Synapse) -> Synapse:
+    """With a Linear in the place of a Sparse: a layer's scales go by rows."""
+    op = synapse.op
+    if not isinstance(op, Sparse):
+        return synapse
+    weight = np.zeros(op.size)
+    weight[op.target, op.source] = op.weight
+    return replace(synapse, op=Linear(weight), sparse=True)
+
+
 def origin(graph: Graph, name: str) -> tuple[str, int]:
     """The layer or input behind reshapes and a delay, and its steps."""
     node = graph[name]
-    if node.op.stateful or not node.inputs:
+    if node.op.sends or not node.inputs:  # type: ignore[attr-defined]
         return name, 0
     source, lag = origin(graph, node.inputs[0])
     return source, lag + (node.op.steps if isinstance(node.op, Delay) else 0)
@@ -114,8 +158,27 @@ def _synapse_node(graph: Graph, name: str) -> Node:
     return graph[graph[name].inputs[0]] if graph[name].op.kind == "Flatten" else graph[name]
 
 
-def _synapse(graph: Graph, node: Node) -> Synapse:
+def _synapse(graph: Graph, node: Node, messages: Mapping[str, Message]) -> Synapse:
     source, lag = origin(graph, node.inputs[0])
-    bits = 0 if graph[source].op.spiking else message_bits(graph[source]) or 0
-    assert isinstance(node.op, Linear | Conv2d)
-    return Synapse(node.name, source, node.op, 1 << max(bits - 1, 0), bits > 0, node.source, lag)
+    sent = _sent(graph[source], messages)
+    op = node.op
+    assert isinstance(op, Linear | Conv2d | Sparse)
+    if sent.unit != 1:
+        op = op.replace(weight=op.weight * sent.unit)
+    return Synapse(node.name, source, op, sent.peak, sent.signed, node.source, lag, exact=sent.exact)
+
+
+def _sent(source: Node, messages: Mapping[str, Message]) -> Message:
+    """What the messages of a layer or an input mean; UnsupportedError where that is not known yet."""
+    if source.name in messages:
+        return messages[source.name]
+    if source.op.spiking:
+        return SPIKE
+    if source.inputs:
+        problem = "the numbers that it sends come back to it round a loop"
+        raise UnsupportedError(
+            "the chip's integers have no scale for them",
+            [Finding(source.source or source.name, problem, "Let spikes come back, or leave the loop out.")],
+        )
+    bits = message_bits(source) or 0
+    return Message(1.0, 1 << max(bits - 1, 0), bits > 0)

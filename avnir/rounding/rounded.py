@@ -12,10 +12,11 @@ from avnir.ir import integer
 from avnir.ir.graph import Node
 from avnir.ir.integer_graded import Readout
 from avnir.ir.operation import Array, Shape
-from avnir.ir.real import Li, Linear
+from avnir.ir.real import Li
 from avnir.numerics import fixed
+from avnir.rounding.connections import connection
 from avnir.rounding.feedback import nearest
-from avnir.rounding.neuron_layer import Layer, Synapse
+from avnir.rounding.neuron_layer import Layer
 from avnir.rounding.scales import Scales
 
 
@@ -75,7 +76,7 @@ def operations(layer: Layer, chosen: Rounded) -> Iterator[Node]:
     for synapse, weight, exponent in zip(
         layer.synapses, chosen.weights, chosen.scales.exponents, strict=True
     ):
-        yield Node(synapse.name, _connection(synapse, weight, exponent), (synapse.source,), synapse.place)
+        yield Node(synapse.name, connection(synapse, weight, exponent), (synapse.source,), synapse.place)
     inputs = tuple(synapse.name for synapse in layer.synapses)
     yield Node(layer.node.name, neurons(layer, chosen), inputs, layer.node.source)
 
@@ -106,14 +107,6 @@ def _bias(layer: Layer, chosen: Rounded) -> tuple[Array, int]:
     while not fixed.BIAS_MANTISSA.holds(np.rint(wanted / (1 << exponent))):
         exponent += 1
     return np.rint(wanted / (1 << exponent)).astype(np.int32), exponent
-
-
-def _connection(synapse: Synapse, weight: Array, exponent: int) -> integer.Connection:
-    op = synapse.op
-    if isinstance(op, Linear):
-        return integer.Dense(weight, exponent, lag=synapse.lag)
-    window = {name: getattr(op, name) for name in ("stride", "padding", "dilation", "groups")}
-    return integer.Conv(weight, exponent, lag=synapse.lag, **window)
 
 
 def _to_shape(values: Array, shape: Shape) -> Array:
