@@ -23,6 +23,8 @@ import numpy as np
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array
 from avnir.ir.real import BatchNorm, Conv2d, Lif, Linear, RealOperation, Scale
+from avnir.ir.real_graded import WindowSum
+from avnir.ir.real_sparse import Sparse
 from avnir.trace import Trace
 from avnir.verify.compare import Divergence, compare
 
@@ -34,6 +36,8 @@ UNIT_ROUNDOFF = 2.0**-24
 NEURON_OPERATIONS = 8
 """Roundings in one step of snnTorch's Leaky: product, sum, reset product, difference, again for the reset.
 Synaptic's longest way has five: the current's product and sum, the potential's sum, two differences."""
+ROOT_OPERATIONS = 4
+"""Roundings in a root and a quotient, with room to spare."""
 NORM_OPERATIONS = 16
 """Roundings in one batch normalisation, its root and quotient included with room to spare."""
 
@@ -69,17 +73,12 @@ def is_tie(graph: Graph, inputs: Mapping[str, Array], trace: Trace, where: Diver
     if not isinstance(node.op, Lif) or graph.select(lambda op: op.stateful and not op.spiking):
         return False
     potential, bound, flow = 0.0, 0.0, np.zeros(())
-    history: dict[str, list[Term]] = {late.name: [] for late in graph.select(lambda op: op.delayed)}
+    terms = _Terms(graph, inputs, trace)
     state: dict[str, Array] = {}
     size = np.zeros((1, *graph.shapes[where.layer]))
     place = (0, *where.neuron)
     for step in range(where.step + 1):
-        known = {name: _exact(array[step]) for name, array in inputs.items()}
-        known |= {name: _exact(array[step]) for name, array in trace.spikes.items()}
-        known |= {name: _earlier(graph, name, kept) for name, kept in history.items()}
-        current, magnitude, roundings = _current(graph, node, known)
-        for name, kept in history.items():
-            kept.append(_current(graph, graph[name], known))
+        current, magnitude, roundings = terms.arriving(node.inputs, step)
         decided = _before_reset(node.op, current, state)
         flow = magnitude * node.op.gain + (0 if node.op.alpha is None else node.op.alpha * flow)
         size = node.op.beta * size + flow + np.abs(node.op.threshold)
@@ -112,29 +111,64 @@ def _exact(values: Array) -> Term:
     return exact, np.abs(exact), 0
 
 
-def _earlier(graph: Graph, name: str, kept: Sequence[Term]) -> Term:
-    """What a Delay gives in the step after those of which `kept` holds what it got."""
-    steps: int = graph[name].op.steps  # type: ignore[attr-defined]
-    return kept[-steps] if len(kept) >= steps else _exact(np.zeros((1, *graph.shapes[name])))
+class _Terms:
+    """What every operation gives in every step of the last presentation, each found once."""
 
+    def __init__(self, graph: Graph, inputs: Mapping[str, Array], trace: Trace) -> None:
+        self._graph, self._found = graph, dict[tuple[str, int], Term]()
+        self._known = {**inputs, **trace.spikes}
 
-def _current(graph: Graph, node: Node, known: Mapping[str, Term]) -> Term:
-    """The summed input of a node, given what is `known` of others in this step."""
-    values = dict(known)
-
-    def value(name: str) -> Term:
-        if name not in values:
-            here = graph[name]
-            op: RealOperation = here.op  # type: ignore[assignment]
-            x, magnitude, count = summed(here)
-            values[name] = op.step(x, {}), absolute(op, magnitude), count + roundings(op)
-        return values[name]
-
-    def summed(here: Node) -> Term:
-        exact, magnitudes, counts = zip(*map(value, here.inputs), strict=True)
+    def arriving(self, names: Sequence[str], step: int) -> Term:
+        """The sum of what these nodes give in a step."""
+        exact, magnitudes, counts = zip(*(self.of(name, step) for name in names), strict=True)
         return np.sum(exact, axis=0), np.sum(magnitudes, axis=0), max(counts) + len(counts) - 1
 
-    return summed(node)
+    def of(self, name: str, step: int) -> Term:
+        """What a node gives in a step."""
+        if name in self._known:
+            return _exact(self._known[name][step])
+        if (name, step) not in self._found:
+            node = self._graph[name]
+            made = OVER_TIME.get(node.op.kind, _Terms._computed)
+            self._found[name, step] = made(self, node, step)
+        return self._found[name, step]
+
+    def _computed(self, node: Node, step: int) -> Term:
+        op: RealOperation = node.op  # type: ignore[assignment]
+        x, magnitude, count = self.arriving(node.inputs, step)
+        return op.step(x, {}), absolute(op, magnitude), count + roundings(op)
+
+    def _delayed(self, node: Node, step: int) -> Term:
+        earlier = step - node.op.steps  # type: ignore[attr-defined]
+        if earlier < 0:
+            return _exact(np.zeros((1, *self._graph.shapes[node.name])))
+        return self.arriving(node.inputs, earlier)
+
+    def _summed(self, node: Node, step: int) -> Term:
+        op: WindowSum = node.op  # type: ignore[assignment]
+        summed = [self.arriving(node.inputs, t) for t in range(step + 1 if op.running else op.steps)]
+        exact, magnitudes, counts = zip(*summed, strict=True)
+        return np.sum(exact, axis=0), np.sum(magnitudes, axis=0), max(counts) + len(counts) - 1
+
+    def _multiplied(self, node: Node, step: int) -> Term:
+        ports = node.op.ports(node.inputs)  # type: ignore[attr-defined]
+        (x, of_x, count_x), (y, of_y, count_y) = (self.arriving(port, step) for port in ports)
+        return x * y, of_x * of_y, count_x + count_y + 1
+
+    def _inverse_root(self, node: Node, step: int) -> Term:
+        """A relative error of x halves; it is at most gamma * (of_x / x)."""
+        x, of_x, count = self.arriving(node.inputs, step)
+        root: Array = node.op.step(x, {})  # type: ignore[attr-defined]
+        return root, root * np.divide(of_x, x, out=np.ones_like(x), where=x > 0), count + ROOT_OPERATIONS
+
+
+OVER_TIME = {
+    "Delay": _Terms._delayed,
+    "WindowSum": _Terms._summed,
+    "Product": _Terms._multiplied,
+    "InverseRoot": _Terms._inverse_root,
+}
+"""What takes more than what arrives at one port in the same step."""
 
 
 @singledispatch
@@ -163,6 +197,11 @@ def _(op: Scale, x: Array) -> Array:
     return x * np.abs(op.scale)
 
 
+@absolute.register
+def _(op: Sparse, x: Array) -> Array:
+    return op.replace(weight=np.abs(op.weight)).step(x, {})
+
+
 @singledispatch
 def roundings(op: RealOperation) -> int:
     """An upper bound on the roundings that one value passes through in `op`."""
@@ -174,6 +213,11 @@ def roundings(op: RealOperation) -> int:
 @roundings.register(Conv2d)
 def _(op: Linear | Conv2d) -> int:
     return int(op.weight[0].size) + 1
+
+
+@roundings.register
+def _(op: Sparse) -> int:
+    return int(np.bincount(op.target).max(initial=0)) + 1
 
 
 @roundings.register
