@@ -19,6 +19,7 @@ from avnir.errors import GateError, UserError
 COMMANDS = {
     "bench": "Say what a model costs on a chip: cores, latency, synaptic operations, energy.",
     "check": "Say what of a model a chip takes exactly, what is lowered, and what is impossible.",
+    "data": "List the data sets that avnir reads, and check what a folder holds of one.",
     "doctor": "Say what is installed here and what is missing.",
     "export": "Turn a model into a folder for a chip: NIR, integers, Lava script, report.",
     "lava": "Set up the environment in which Lava runs.",
@@ -34,6 +35,7 @@ EXTRAS = {
     "snntorch": "torch",
     "safetensors": "torch",
     "sklearn": "models",
+    "PIL": "models",
     "onnx": "onnx",
     "onnxruntime": "onnx",
 }

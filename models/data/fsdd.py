@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from avnir.errors import DataError
 from avnir.models.data.archives import read_archive, refuse_lfs_pointer
+from avnir.models.data.pairs import Samples
 from avnir.models.data.spectrogram import log_mel
 
 ARCHIVE = "fsdd.npz"
@@ -31,14 +32,6 @@ RECORDINGS = "recordings"
 FILE_NAME = re.compile(r"([0-9])_([a-z]+)_([0-9]+)\.wav")
 RATE = 8000
 TEST_INDICES = 5
-
-
-@dataclass(frozen=True)
-class Sounds:
-    """`spectra` [M, 1, 16, 16] float32 in [0, 1], `labels` [M] int64 in 0..9."""
-
-    spectra: NDArray[np.float32]
-    labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -57,8 +50,8 @@ def missing_fsdd(folder: Path) -> list[str]:
     return [f"{ARCHIVE}, or {RECORDINGS}/0_george_0.wav and the other wav files"]
 
 
-def load_fsdd(folder: Path) -> tuple[Sounds, Sounds]:
-    """The official training and test recordings as spectrograms.
+def load_fsdd(folder: Path, size: int = 16) -> tuple[Samples, Samples]:
+    """The official training and test recordings as spectrograms [M, 1, size, size] in [0, 1], labels 0 to 9.
 
     Raises `DataError` for missing or damaged files, and names all files of a wrong format.
     """
@@ -67,8 +60,8 @@ def load_fsdd(folder: Path) -> tuple[Sounds, Sounds]:
     archive = folder / ARCHIVE
     recordings = list(_from_archive(archive) if archive.is_file() else _from_wav_files(folder))
     return (
-        _sounds(folder, "training", (r for r in recordings if r.index >= TEST_INDICES)),
-        _sounds(folder, "test", (r for r in recordings if r.index < TEST_INDICES)),
+        _samples(folder, "training", (r for r in recordings if r.index >= TEST_INDICES), size),
+        _samples(folder, "test", (r for r in recordings if r.index < TEST_INDICES), size),
     )
 
 
@@ -121,9 +114,9 @@ def _read_wav(path: Path) -> Recording:
     return Recording(samples.astype(np.int16), int(digit), int(index))
 
 
-def _sounds(folder: Path, part: str, recordings: Iterable[Recording]) -> Sounds:
+def _samples(folder: Path, part: str, recordings: Iterable[Recording], size: int) -> Samples:
     chosen = list(recordings)
     if not chosen:
         raise DataError(f"{folder}: no {part} recordings; indices 0 to 4 test, all others train")
-    spectra = np.stack([log_mel(recording.samples, RATE) for recording in chosen])
-    return Sounds(spectra[:, None], np.array([recording.digit for recording in chosen], dtype=np.int64))
+    spectra = np.stack([log_mel(recording.samples, RATE, size, size) for recording in chosen])
+    return Samples(spectra[:, None], np.array([recording.digit for recording in chosen], dtype=np.int64))

@@ -63,4 +63,5 @@ def _split(
     clips = [say(digit, voices[rng.integers(len(voices))], rng) for digit in labels[chosen]]
     audio = np.stack([log_mel(clip, RATE) for clip in clips])[:, None]
     order = rng.permutation(pairs)
-    return Split(images[chosen[order]], audio[order], labels[chosen[order]])
+    inputs = {"image": images[chosen[order]], "audio": audio[order]}
+    return Split(inputs, labels[chosen[order]])

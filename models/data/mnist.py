@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 
 from avnir.errors import DataError
 from avnir.models.data.archives import read_archive, refuse_lfs_pointer
+from avnir.models.data.images import resize
+from avnir.models.data.pairs import Samples
 
 ARCHIVE = "mnist.npz"
 ARCHIVE_LAYOUT = {
@@ -32,14 +33,7 @@ IDX_FILES = (
 IDX_UBYTE = 0x08
 """Code of unsigned bytes in the third byte of an idx file; the fourth is the number of dimensions."""
 SIDE = 28
-
-
-@dataclass(frozen=True)
-class Images:
-    """`pixels` [N, 1, 16, 16] float32 in [0, 1], `labels` [N] int64 in 0..9."""
-
-    pixels: NDArray[np.float32]
-    labels: NDArray[np.int64]
+SMALL = 16
 
 
 def missing_mnist(folder: Path) -> list[str]:
@@ -50,10 +44,11 @@ def missing_mnist(folder: Path) -> list[str]:
     return [f"{ARCHIVE}, or {', '.join(lacking)} (plain or .gz)"] if lacking else []
 
 
-def load_mnist(folder: Path) -> tuple[Images, Images]:
-    """The official training and test images, in the official order.
+def load_mnist(folder: Path, size: int = SMALL) -> tuple[Samples, Samples]:
+    """The official training and test images [N, 1, size, size] in [0, 1], in the official order.
 
-    28x28 is padded to 32x32 with background and averaged over 2x2, which gives 16x16.
+    28 is their own size. For 16 they are padded to 32x32 with background and averaged over 2x2; any other
+    size is made as `avnir.models.data.images` says.
     Raises `DataError` for a missing, damaged or wrongly shaped file.
     """
     if missing := missing_mnist(folder):
@@ -62,8 +57,8 @@ def load_mnist(folder: Path) -> tuple[Images, Images]:
     arrays = read_archive(archive, ARCHIVE_LAYOUT) if archive.is_file() else _read_idx_files(folder)
     source = archive if archive.is_file() else folder
     return (
-        _images(source, arrays["x_train"], arrays["y_train"]),
-        _images(source, arrays["x_test"], arrays["y_test"]),
+        _images(source, arrays["x_train"], arrays["y_train"], size),
+        _images(source, arrays["x_test"], arrays["y_test"], size),
     )
 
 
@@ -105,14 +100,15 @@ def _unpacked(path: Path) -> bytes:
         raise DataError(f"{path}: not a whole gzip file ({error}); get the file again") from error
 
 
-def _images(source: Path, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Images:
+def _images(source: Path, pixels: NDArray[np.uint8], labels: NDArray[np.uint8], size: int) -> Samples:
     if pixels.shape[1:] != (SIDE, SIDE) or len(pixels) != len(labels) or not len(labels):
         raise DataError(
             f"{source}: images {pixels.shape} and labels {labels.shape}, must be [N, {SIDE}, {SIDE}] and [N]"
         )
     if labels.max() > 9:
         raise DataError(f"{source}: label {labels.max()}, must be 0 to 9")
-    return Images(shrink(pixels), labels.astype(np.int64))
+    images = shrink(pixels) if size == SMALL else resize(pixels[:, None], size)
+    return Samples(images, labels.astype(np.int64))
 
 
 def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -15,23 +15,20 @@ from avnir.models.data.mnist import load_mnist, missing_mnist
 from avnir.models.data.pairs import DIGITS, PairedData, pair_by_label
 
 
-def load_mnist_fsdd(folder: Path, seed: int = 0) -> PairedData:
+def load_mnist_fsdd(folder: Path, seed: int = 0, image_size: int = 16, audio_size: int = 16) -> PairedData:
     """All pairs of `folder`; `seed` draws who is paired with whom, and the order.
 
+    image [N, 1, image_size, image_size] and audio [N, 1, audio_size, audio_size] in [0, 1].
     Raises `DataError` that names everything missing, or the first damaged file.
     """
     if missing := missing_mnist(folder) + missing_fsdd(folder):
         raise DataError(f"{folder}: missing {'; and '.join(missing)}")
-    train_images, test_images = load_mnist(folder)
-    train_sounds, test_sounds = load_fsdd(folder)
+    train_images, test_images = load_mnist(folder, image_size)
+    train_sounds, test_sounds = load_fsdd(folder, audio_size)
     return PairedData(
         name="MNIST x FSDD",
-        train=pair_by_label(
-            train_images.pixels, train_images.labels, train_sounds.spectra, train_sounds.labels, seed
-        ),
-        test=pair_by_label(
-            test_images.pixels, test_images.labels, test_sounds.spectra, test_sounds.labels, seed
-        ),
+        train=pair_by_label(train_images, train_sounds, seed),
+        test=pair_by_label(test_images, test_sounds, seed),
         class_names=DIGITS,
         provenance={
             "images": "MNIST (LeCun, Cortes, Burges; CC BY-SA 3.0), official split",

@@ -1,9 +1,14 @@
-"""What every data set of this package gives: images and sounds of the same digits, split in two."""
+"""What every data set of this package gives: samples with one array per modality, split in two.
+
+An array is float32 `[N, c, h, w]` in [0, 1], a static picture or spectrogram; or uint8 `[N, T, c, h, w]`,
+the number of events in each of T time bins. A feature vector of n values is `[N, n, 1, 1]`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,28 +17,51 @@ from avnir.errors import DataError
 
 DIGITS = tuple("0123456789")
 
+Values = NDArray[np.float32] | NDArray[np.uint8]
+
 
 @dataclass(frozen=True)
 class Split:
-    """N pairs: `images` [N, 1, 16, 16] and `audio` [N, 1, 16, 16] float32 in [0, 1], `labels` [N] int64."""
+    """N samples: `inputs` by modality, of the two forms above, and `labels` [N] int64.
 
-    images: NDArray[np.float32]
-    audio: NDArray[np.float32]
+    Raises `DataError` where an array is of neither form, or the arrays differ in their number of samples.
+    """
+
+    inputs: Mapping[str, Values]
     labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if problems := [found for name, x in self.inputs.items() for found in _problems(name, x, len(self))]:
+            raise DataError("; ".join(problems))
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def at(self, places: NDArray[np.int64] | slice) -> Split:
+        """The samples at these places, in this order."""
+        return Split({name: values[places] for name, values in self.inputs.items()}, self.labels[places])
+
     def take(self, count: int) -> Split:
-        """The first `count` pairs; `DataError` where there are fewer."""
+        """The first `count` samples; `DataError` where there are fewer."""
         if not 1 <= count <= len(self):
             raise DataError(f"{count} pairs were asked for, 1 to {len(self)} are available")
-        return Split(self.images[:count], self.audio[:count], self.labels[:count])
+        return self.at(slice(count))
 
-    def without(self, pairs: Sequence[int]) -> Split:
-        """All but the pairs at these places, in the same order."""
-        kept = np.setdiff1d(np.arange(len(self)), np.asarray(pairs, dtype=np.int64))
-        return Split(self.images[kept], self.audio[kept], self.labels[kept])
+    def without(self, samples: Sequence[int]) -> Split:
+        """All but the samples at these places, in the same order."""
+        return self.at(np.setdiff1d(np.arange(len(self)), np.asarray(samples, dtype=np.int64)))
+
+
+def _problems(name: str, values: Values, samples: int) -> list[str]:
+    problems = []
+    if (values.dtype.name, values.ndim) not in (("float32", 4), ("uint8", 5)):
+        problems.append(
+            f"{name} data is {values.dtype} with {values.ndim} dimensions, "
+            "must be float32 [N, c, h, w] or uint8 [N, T, c, h, w]"
+        )
+    if len(values) != samples:
+        problems.append(f"{name} data has {len(values)} samples for {samples} labels")
+    return problems
 
 
 @dataclass(frozen=True)
@@ -44,30 +72,35 @@ class PairedData:
     train: Split
     test: Split
     class_names: tuple[str, ...]
-    provenance: Mapping[str, str | int]
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One modality of one split: `values` of one of the two forms above, `labels` [N] int64."""
+
+    values: Values
+    labels: NDArray[np.int64]
 
 
 def pair_by_label(
-    images: NDArray[np.float32],
-    image_labels: NDArray[np.int64],
-    audio: NDArray[np.float32],
-    audio_labels: NDArray[np.int64],
-    seed: int,
+    first: Samples, second: Samples, seed: int, names: Sequence[str] = ("image", "audio")
 ) -> Split:
-    """Give every image one sound of the same label, in an order drawn from `seed`.
+    """Give every sample of `first` one of `second` with the same label, in an order drawn from `seed`.
 
-    images [N, 1, 16, 16], audio [M, 1, 16, 16]. The sounds of a label are shuffled and dealt in turn, so
-    that each is used equally often (to within one); then the pairs are shuffled. Each image is used once.
+    Those of a label in `second` are shuffled and dealt in turn, so that each is used equally often (to
+    within one); then the pairs are shuffled. Each sample of `first` is used once. `names` are the modalities.
 
-    Raises `DataError` where a label has images and no sound.
+    Raises `DataError` where a label has samples in `first` and none in `second`.
     """
     rng = np.random.default_rng(seed)
-    partner = np.empty(len(image_labels), dtype=np.int64)
-    for label in np.unique(image_labels):
-        sounds = rng.permutation(np.flatnonzero(audio_labels == label))
-        if not sounds.size:
-            raise DataError(f"there are images of digit {label} and no recording of it; add recordings")
-        places = np.flatnonzero(image_labels == label)
-        partner[places] = np.resize(sounds, places.size)
-    order = rng.permutation(len(image_labels))
-    return Split(images[order], audio[partner[order]], image_labels[order])
+    partner = np.empty(len(first.labels), dtype=np.int64)
+    for label in np.unique(first.labels):
+        others = rng.permutation(np.flatnonzero(second.labels == label))
+        if not others.size:
+            raise DataError(f"there is {names[0]} data of class {label} and no {names[1]} of it; add some")
+        places = np.flatnonzero(first.labels == label)
+        partner[places] = np.resize(others, places.size)
+    order = rng.permutation(len(first.labels))
+    arrays = (first.values[order], second.values[partner[order]])
+    return Split(dict(zip(names, arrays, strict=True)), first.labels[order])

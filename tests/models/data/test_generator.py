@@ -19,31 +19,34 @@ def data() -> PairedData:
 def test_shapes_ranges_and_types(data: PairedData) -> None:
     assert (len(data.train), len(data.test)) == (1400, 497)
     for split in (data.train, data.test):
-        assert split.images.shape == split.audio.shape == (len(split), 1, 16, 16)
-        assert split.images.dtype == split.audio.dtype == np.float32
+        assert split.inputs["image"].shape == split.inputs["audio"].shape == (len(split), 1, 16, 16)
+        assert split.inputs["image"].dtype == split.inputs["audio"].dtype == np.float32
         assert split.labels.dtype == np.int64
-        assert split.images.min() == split.audio.min() == 0
-        assert split.images.max() == split.audio.max() == 1
+        assert split.inputs["image"].min() == split.inputs["audio"].min() == 0
+        assert split.inputs["image"].max() == split.inputs["audio"].max() == 1
 
 
 def test_same_seed_same_data() -> None:
     first, same, other = (load_generator(20, seed) for seed in (3, 3, 4))
-    assert np.array_equal(first.train.audio, same.train.audio)
-    assert np.array_equal(first.test.images, same.test.images)
-    assert not np.array_equal(first.train.audio, other.train.audio)
+    assert np.array_equal(first.train.inputs["audio"], same.train.inputs["audio"])
+    assert np.array_equal(first.test.inputs["image"], same.test.inputs["image"])
+    assert not np.array_equal(first.train.inputs["audio"], other.train.inputs["audio"])
 
 
 def test_nothing_is_in_training_and_test(data: PairedData) -> None:
-    train, test = ({image.tobytes() for image in split.images} for split in (data.train, data.test))
+    train, test = ({image.tobytes() for image in split.inputs["image"]} for split in (data.train, data.test))
     assert len(train) == 1300
     assert not train & test
     assert not set(TRAIN_SPEAKERS) & set(TEST_SPEAKERS)
 
 
 def test_a_repeated_image_meets_another_utterance(data: PairedData) -> None:
-    pairs = {(i.tobytes(), a.tobytes()) for i, a in zip(data.train.images, data.train.audio, strict=True)}
+    pairs = {
+        (i.tobytes(), a.tobytes())
+        for i, a in zip(data.train.inputs["image"], data.train.inputs["audio"], strict=True)
+    }
     assert len(pairs) == 1400
-    assert len({image.tobytes() for image in data.train.images}) == 1300
+    assert len({image.tobytes() for image in data.train.inputs["image"]}) == 1300
 
 
 @pytest.mark.parametrize("digit", range(10))

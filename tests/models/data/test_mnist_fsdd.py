@@ -91,8 +91,8 @@ def test_mnist_from_every_format(tmp_path: Path, write: Folder) -> None:
     write(tmp_path)
     train, test = load_mnist(tmp_path)
     arrays = mnist_arrays()
-    assert np.array_equal(train.pixels, shrink(arrays["x_train"]))
-    assert np.array_equal(test.pixels, shrink(arrays["x_test"]))
+    assert np.array_equal(train.values, shrink(arrays["x_train"]))
+    assert np.array_equal(test.values, shrink(arrays["x_test"]))
     assert np.array_equal(train.labels, arrays["y_train"])
     assert np.array_equal(test.labels, arrays["y_test"])
 
@@ -115,8 +115,8 @@ def test_fsdd_from_every_format(tmp_path: Path, write: Folder) -> None:
     spectra = {(digit, index): log_mel(samples, 8000) for digit, _, index, samples in clips()}
     assert sorted(train.labels) == sorted([*range(10), *range(10)])
     assert list(test.labels) == list(range(10))
-    assert np.array_equal(test.spectra[:, 0], np.stack([spectra[digit, 4] for digit in range(10)]))
-    assert {picture.tobytes() for picture in train.spectra} == {
+    assert np.array_equal(test.values[:, 0], np.stack([spectra[digit, 4] for digit in range(10)]))
+    assert {picture.tobytes() for picture in train.values} == {
         spectra[digit, index].tobytes() for digit in range(10) for index in (5, 49)
     }
 
@@ -127,7 +127,7 @@ def test_pairs_stay_within_their_split(tmp_path: Path) -> None:
     data = load_mnist_fsdd(tmp_path)
     spectra = {log_mel(samples, 8000).tobytes(): (digit, index) for digit, _, index, samples in clips()}
     for split, indices in ((data.train, {5, 49}), (data.test, {4})):
-        said = [spectra[picture.tobytes()] for picture in split.audio]
+        said = [spectra[picture.tobytes()] for picture in split.inputs["audio"]]
         assert [digit for digit, _ in said] == list(split.labels)
         assert {index for _, index in said} == indices
     assert (len(data.train), len(data.test)) == (20, 10)
@@ -254,6 +254,8 @@ def test_a_bad_recording_archive_is_refused(
 def test_the_real_data_have_their_official_sizes(data_dir: Path) -> None:
     data = load_mnist_fsdd(data_dir)
     assert (len(data.train), len(data.test)) == (60_000, 10_000)
-    assert len({picture.tobytes() for picture in data.train.audio}) == 2700
-    assert len({picture.tobytes() for picture in data.test.audio}) == 300
-    assert not {p.tobytes() for p in data.train.audio} & {p.tobytes() for p in data.test.audio}
+    assert len({picture.tobytes() for picture in data.train.inputs["audio"]}) == 2700
+    assert len({picture.tobytes() for picture in data.test.inputs["audio"]}) == 300
+    assert not {p.tobytes() for p in data.train.inputs["audio"]} & {
+        p.tobytes() for p in data.test.inputs["audio"]
+    }

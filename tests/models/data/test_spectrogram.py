@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avnir.models.data.spectrogram import BANDS, COLUMNS, FRAME, LOW_HZ, log_mel, mel_filters
+from avnir.models.data.spectrogram import BANDS, COLUMNS, FRAME, LOW_HZ, log_mel, mel_filters, spectrum_size
 
 RATE = 8000
 
@@ -68,3 +68,25 @@ def test_every_band_has_a_filter() -> None:
 def test_what_is_not_a_clip_is_refused(wave: np.ndarray) -> None:
     with pytest.raises(ValueError, match="a clip is"):
         log_mel(wave, RATE)
+
+
+@pytest.mark.parametrize("size", [16, 28, 64, 128])
+def test_every_band_of_every_size_has_a_filter(size: int) -> None:
+    assert (mel_filters(RATE, size).max(axis=1) > 0.6).all()
+
+
+@pytest.mark.parametrize(("bands", "columns"), [(28, 28), (64, 32), (1, 1)])
+def test_the_size_is_a_choice(bands: int, columns: int) -> None:
+    picture = log_mel(tone(1000), RATE, bands, columns)
+    assert picture.shape == (bands, columns)
+    assert picture.max() == 1
+
+
+def test_the_frame_is_as_long_as_the_spectrum_for_few_bands() -> None:
+    assert [spectrum_size(RATE, bands) for bands in (16, 28, 32, 64, 128)] == [256, 256, 256, 512, 1024]
+
+
+@pytest.mark.parametrize("size", [(0, 16), (16, 0), (16, -1)])
+def test_an_empty_picture_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        log_mel(tone(1000), RATE, *size)
