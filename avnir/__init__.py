@@ -1,6 +1,7 @@
 """avnir takes a spiking network trained in snnTorch to a neuromorphic chip, exactly.
 
-`avnir.save` and `avnir.export` need torch (`pip install "avnir[torch]"`); everything else does not.
+`avnir.save`, `avnir.delayed` and `avnir.export` need torch (`pip install "avnir[torch]"`); everything else
+does not.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "save": "avnir.export",
+    "delayed": "avnir.export",
     "Graph": "avnir.ir.graph",
     "Program": "avnir.program",
     "Trace": "avnir.trace",
 }
 """Public names and the module that defines each; imported when first used."""
 
-__all__ = ["Graph", "Program", "Trace", "__version__", "save"]
+__all__ = ["Graph", "Program", "Trace", "__version__", "delayed", "save"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from avnir.export.nir_read import read_nir as read_nir
     from avnir.export.nir_write import write_nir as write_nir
     from avnir.export.replay import TieError as TieError
+    from avnir.export.time_shift import delayed as delayed
     from avnir.export.torch_reference import reference as reference
     from avnir.export.tracing import trace as trace
 
 _LAZY = {
     "Checkpoint": "avnir.export.checkpoint",
     "TieError": "avnir.export.replay",
+    "delayed": "avnir.export.time_shift",
     "load": "avnir.export.checkpoint",
     "read_nir": "avnir.export.nir_read",
     "reference": "avnir.export.torch_reference",
@@ -32,7 +34,17 @@ _LAZY = {
     "write_nir": "avnir.export.nir_write",
 }
 
-__all__ = ["Checkpoint", "TieError", "load", "read_nir", "reference", "save", "trace", "write_nir"]
+__all__ = [
+    "Checkpoint",
+    "TieError",
+    "delayed",
+    "load",
+    "read_nir",
+    "reference",
+    "save",
+    "trace",
+    "write_nir",
+]
 
 
 def __getattr__(name: str) -> Any:

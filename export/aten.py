@@ -1,8 +1,9 @@
 """PyTorch's operations, as torch.export writes them, in terms of the real level.
 
-One function per operation, in the table HANDLERS, with those of `aten_scale` (factors, differences,
-products), `aten_parts` (slices, splits, cat), `aten_pool` and `aten_neuron`. A handler gets the operation's
-arguments by name and returns what stands for its result, or raises `Refused` with the reason and the remedy.
+One function per operation, in the table HANDLERS, with those of `aten_move` (axes and places), `aten_scale`
+(factors, differences), `aten_product` (products, matmul), `aten_sum`, `aten_root`, `aten_parts` (slices,
+splits, cat), `aten_pool` and `aten_neuron`. A handler gets the operation's arguments by name and returns what
+stands for its result, or raises `Refused` with the reason and the remedy.
 """
 
 from __future__ import annotations
@@ -14,10 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from avnir.export import aten_neuron, aten_parts, aten_pool, aten_scale
+from avnir.export import (
+    aten_move,
+    aten_neuron,
+    aten_parts,
+    aten_pool,
+    aten_product,
+    aten_root,
+    aten_scale,
+    aten_sum,
+)
 from avnir.export.aten_arguments import WRITTEN_OUT, array_of, padding_of, pair, required_array, value_of
+from avnir.export.aten_move import aligned
+from avnir.export.aten_root import guarded
 from avnir.export.aten_rows import in_rows, row
-from avnir.export.builder import Call, Handler, Membrane, Refused, Value, Zeros
+from avnir.export.builder import Call, Handler, Membrane, Refused, Root, Value, Zeros
 from avnir.export.neurons import OPERATOR
 from avnir.ir import real
 
@@ -63,19 +75,21 @@ def _batch_norm(call: Call) -> Value:
     return in_rows(call, op, x) if len(x.shape) == 2 else call.emit(op, x)
 
 
-def _reshape(call: Call) -> Value | Zeros:
+def _reshape(call: Call) -> Value | Root | Zeros:
     if isinstance(call["self"], Zeros):
         return Zeros()
-    x = value_of(call, "self")
+    if isinstance(call["self"], Root):
+        return replace(call["self"], x=_reshaped(call, call["self"].x))
+    return _reshaped(call, value_of(call, "self"))
+
+
+def _reshaped(call: Call, x: Value) -> Value:
     shape, window = call.builder.layout(call.result.shape)
     if math.prod(shape) != math.prod(x.shape):
         raise Refused(
             f"reshapes samples {x.shape} across the batch to {shape}", "Keep the batch first: x.flatten(1)"
         )
-    if shape == x.shape:
-        return Value(x.producers, shape, window)
-    flat = call.emit(real.Flatten(shape), x)
-    return Value(flat.producers, shape, window)
+    return replace(aten_move.reshaped(call, x, shape), window=window)
 
 
 def _same(call: Call) -> Any:
@@ -96,10 +110,12 @@ def _dropout(call: Call) -> Value:
     return value_of(call)
 
 
-def _add(call: Call) -> Value:
+def _add(call: Call) -> Value | Root:
     a, b = call["self"], call["other"]
     if call.builder.window and (isinstance(a, Zeros) or isinstance(b, Zeros)):
         raise Refused(*WRITTEN_OUT)
+    if isinstance(b, int | float) and (root := guarded(call, float(b * call["alpha"]))):
+        return root
     if not isinstance(a, Value | Membrane) or not isinstance(b, Value | Membrane):
         raise Refused("adds a constant or a parameter", "Put it into the bias of the layer before")
     a, b = value_of(call, "self"), value_of(call, "other")
@@ -107,11 +123,8 @@ def _add(call: Call) -> Value:
         raise Refused(
             f"adds with alpha={call['alpha']}", "Fold the factor into the weights of the layer before"
         )
-    if a.shape != b.shape or a.window != b.window:
-        raise Refused(f"adds samples {a.shape} and {b.shape} by broadcasting", "Bring both to one shape")
-    if not call.result.is_floating_point():
-        raise Refused("adds integers or booleans", "Convert the inputs first: x.float()")
-    return call.builder.sum(call.node, a, b)
+    aten_move.require_floats(call, "adds")
+    return call.builder.sum(call.node, *aligned(call, "adds", a, b))
 
 
 def _stack(call: Call) -> Value | Membrane:
@@ -161,10 +174,14 @@ NOT_COMPUTING = frozenset({*SAME, *CONVERSIONS, *BLANKS, "_operator.getitem", OP
 """Operations that a neuron's state may go into and still be that state, and the neurons themselves."""
 
 HANDLERS: Mapping[str, Handler] = {
+    **aten_move.HANDLERS,
     **aten_neuron.HANDLERS,
     **aten_parts.HANDLERS,
     **aten_pool.HANDLERS,
+    **aten_product.HANDLERS,
+    **aten_root.HANDLERS,
     **aten_scale.HANDLERS,
+    **aten_sum.HANDLERS,
     "aten.linear.default": _linear,
     "aten.conv1d.default": _conv1d,
     "aten.conv1d.padding": _conv1d,

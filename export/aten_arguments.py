@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from avnir.export.builder import Call, Membrane, Parameter, Refused, Value, Zeros
+from avnir.export.builder import Call, Membrane, Parameter, Refused, Root, Value, Zeros
 from avnir.ir.operation import Array, Shape
 
 WRITTEN_OUT = (
@@ -29,6 +29,8 @@ def value_of(call: Call, name: str = "input") -> Value:
         )
     if isinstance(value, Zeros) and call.builder.window:
         raise Refused(*WRITTEN_OUT)
+    if isinstance(value, Root):
+        raise Refused("uses a root that is not divided by", "Divide by it: 1 / (x.sqrt() + 1e-6)")
     raise Refused(
         "computes with a constant or a parameter",
         "Compute it once, outside forward (for weight norms: remove_parametrizations)",

@@ -2,12 +2,13 @@
 
 Along the channels of (C, H, W), or the only axis of (N,), out = S x with a selection matrix S: a 1x1
 convolution, or a Linear. Along H or W it is a convolution per channel whose kernel has a single one:
-out[j] = x[j step + tap - padding]. A concatenation places each part among zeros and adds the parts,
-so that every sum has one term that is not zero.
+out[j] = x[j step + tap - padding]. Of samples with more axes it is a Sparse. A concatenation places each
+part among zeros and adds the parts, so that every sum has one term that is not zero.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from avnir.export.aten_arguments import WRITTEN_OUT, value_of
+from avnir.export.aten_move import in_a_row, reshaped
 from avnir.export.aten_rows import to_rows, to_sequence
 from avnir.export.builder import Call, Handler, Refused, Value, Zeros
 from avnir.ir import real
 from avnir.ir.operation import Array
+from avnir.ir.real_sparse import Sparse
 
 MAX_SELECTION = 1 << 24
 """Entries of a selection matrix: 64 MiB in float32."""
@@ -89,8 +92,22 @@ def moved(call: Call, x: Value, axis: int, part: Part, label: str) -> Value:
     if len(x.shape) == 2:
         return to_sequence(call, moved(call, to_rows(call, x), 2 * axis, part, label))
     if len(x.shape) != 3:
-        raise Refused(f"takes or joins parts of samples {x.shape}", "Use samples (N,), (C, L) or (C, H, W)")
+        return _synapses(call, x, axis, part, label)
     return call.emit(_channels(part) if axis == 0 else _shifted(part, x.shape[0], axis), x, label=label)
+
+
+def _synapses(call: Call, x: Value, axis: int, part: Part, label: str) -> Value:
+    """The same of samples of more axes, synapse by synapse."""
+    shape = (*x.shape[:axis], part.total or part.count, *x.shape[axis + 1 :])
+    inputs, outputs = np.arange(math.prod(x.shape)), np.arange(math.prod(shape))
+    one = np.arange(part.count)
+    if part.total:
+        outputs = outputs.reshape(shape).take(part.start + one, axis).reshape(-1)
+    else:
+        inputs = inputs.reshape(x.shape).take(part.start + part.step * one, axis).reshape(-1)
+    size = math.prod(shape), math.prod(x.shape)
+    op = Sparse.of(size, inputs, outputs, np.ones(len(inputs)))
+    return reshaped(call, call.emit(op, in_a_row(call, x), label=label), shape)
 
 
 def _channels(part: Part) -> real.Conv2d:
@@ -145,7 +162,7 @@ def _one(call: Call, x: Value, axis: int | None, index: int) -> Value:
     if axis is None:
         raise Refused("takes one sample of the batch", _COLLECT)
     if len(x.shape) == 1:
-        raise Refused("takes a single value, a sample without an axis", "Keep the axis: x[:, i : i + 1]")
+        return reshaped(call, moved(call, x, 0, Part(x.shape[0], index % x.shape[0], 1, 2), "part"), ())
     size, at = x.shape[axis], index % x.shape[axis]
     if len(x.shape) == 2:
         length = x.shape[1]

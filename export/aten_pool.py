@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-
 from avnir.export.aten_arguments import pair, value_of
-from avnir.export.aten_parts import sample_axis
-from avnir.export.aten_rows import in_rows, row, to_rows
+from avnir.export.aten_rows import in_rows, row
 from avnir.export.builder import Call, Handler, Refused, Value
-from avnir.export.remedies import refuse
 from avnir.ir import real
 from avnir.ir.geometry import Pair
 
@@ -85,28 +81,6 @@ def _fixed(size: int, wanted: int) -> int:
     return size // wanted
 
 
-def _mean(call: Call) -> Value:
-    return _over_axes(call, real.AvgPool2d)
-
-
-def _sum(call: Call) -> Value:
-    return _over_axes(call, real.SumPool2d)
-
-
-def _over_axes(call: Call, pool: type[real.SumPool2d]) -> Value:
-    """The mean or sum over spatial axes: one window over all of them, then the shape that PyTorch gives."""
-    x = value_of(call, "self")
-    axes, shape = {sample_axis(x, dim) for dim in call["dim"] or ()}, x.shape
-    spatial = axes and axes <= set(range(1, len(shape)))
-    if len(shape) not in (2, 3) or not spatial or call.result.dtype != torch.float32:
-        raise refuse(str(call.node.target))
-    sizes = [size if axis in axes else 1 for axis, size in enumerate(shape)]
-    kernel = (sizes[1], sizes[2]) if len(shape) == 3 else (1, sizes[1])
-    pooled = call.emit(pool(kernel, kernel), x if len(shape) == 3 else to_rows(call, x))
-    wanted, _ = call.builder.layout(call.result.shape)
-    return pooled if pooled.shape == wanted else call.emit(real.Flatten(wanted), pooled)
-
-
 HANDLERS: Mapping[str, Handler] = {
     "aten.avg_pool1d.default": _avg_pool1d,
     "aten.avg_pool2d.default": _avg_pool2d,
@@ -114,6 +88,4 @@ HANDLERS: Mapping[str, Handler] = {
     "aten.max_pool2d.default": _max_pool2d,
     "aten.adaptive_avg_pool1d.default": _adaptive_avg_pool1d,
     "aten.adaptive_avg_pool2d.default": _adaptive_avg_pool2d,
-    "aten.mean.dim": _mean,
-    "aten.sum.dim_IntList": _sum,
 }

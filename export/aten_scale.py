@@ -1,8 +1,8 @@
-"""Products with constants, differences, and the product of two spike trains.
+"""Products with constants, and differences.
 
 A factor is a Scale, which PyTorch computes as it does x * c; a - b is a + (-1) b, and x / c is
-x * (1/c), bit for bit, where 1/c is exact (a power of two) or x is 0 or 1. Of two trains of zeros
-and ones the product is 1 where their sum exceeds 3/2.
+x * (1/c), bit for bit, where 1/c is exact (a power of two) or x is 0 or 1. Products of two
+tensors of the network are in `aten_product`, quotients in `aten_root`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,27 @@ from collections.abc import Mapping
 import numpy as np
 
 from avnir.export.aten_arguments import required_array, value_of
-from avnir.export.builder import Call, Handler, Parameter, Refused, Value, Zeros
+from avnir.export.aten_move import aligned, require_floats
+from avnir.export.aten_product import broadcast_product
+from avnir.export.aten_root import quotient
+from avnir.export.builder import Call, Handler, Parameter, Refused, Root, Value, Zeros
 from avnir.ir import real
 from avnir.ir.operation import Array
 
-_CONVERT = "Convert the inputs first: x.float()"
 _NO_BIAS = "Put it into the bias of the layer before"
 
 
 def _mul(call: Call) -> Value:
     names = ("self", "other") if isinstance(call["self"], Value | Zeros) else ("other", "self")
     if isinstance(call[names[1]], Value):
-        return _product(call, value_of(call, "self"), value_of(call, "other"))
+        return broadcast_product(call, value_of(call, "self"), value_of(call, "other"))
     x = value_of(call, names[0])
     return _scaled(call, _factor(call, names[1], x), x)
 
 
 def _div(call: Call) -> Value:
+    if isinstance(call["other"], Root):
+        return quotient(call, value_of(call, "self"), call["other"])
     if isinstance(call["other"], Value):
         raise Refused("divides by values of the network", "Use fixed factors: only sums reach a neuron")
     x = value_of(call, "self")
@@ -62,7 +66,8 @@ def _difference(call: Call, plus: str, minus: str) -> Value:
     a, b = value_of(call, plus), value_of(call, minus)
     if call["alpha"] != 1:
         raise Refused(f"subtracts with alpha={call['alpha']}", "Write a - alpha * b")
-    _require_alike(call, "subtracts", a, b)
+    require_floats(call, "subtracts")
+    a, b = aligned(call, "subtracts", a, b)
     return call.builder.sum(call.node, a, _negated(call, b))
 
 
@@ -71,29 +76,8 @@ def _negated(call: Call, x: Value) -> Value:
 
 
 def _scaled(call: Call, factor: Array, x: Value, label: str = "") -> Value:
-    if not call.result.is_floating_point():
-        raise Refused("multiplies integers or booleans", _CONVERT)
+    require_floats(call, "multiplies")
     return call.emit(real.Scale(factor), x, label=label)
-
-
-def _product(call: Call, a: Value, b: Value) -> Value:
-    _require_alike(call, "multiplies", a, b)
-    if not (call.builder.is_binary(a) and call.builder.is_binary(b)):
-        raise Refused(
-            "multiplies two values that are not both spikes of one layer",
-            "Multiply the spikes of two layers, or use a fixed factor: the chip has sums, no products",
-        )
-    if a.producers == b.producers:
-        return a
-    both = Value((*a.producers, *b.producers), a.shape, a.window)
-    return call.emit(real.Threshold(np.array(1.5, np.float32)), both, label="product")
-
-
-def _require_alike(call: Call, verb: str, a: Value, b: Value) -> None:
-    if a.shape != b.shape or a.window != b.window:
-        raise Refused(f"{verb} samples {a.shape} and {b.shape} by broadcasting", "Bring both to one shape")
-    if not call.result.is_floating_point():
-        raise Refused(f"{verb} integers or booleans", _CONVERT)
 
 
 def _factor(call: Call, name: str, x: Value) -> Array:

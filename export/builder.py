@@ -15,6 +15,7 @@ from avnir.export.recurrence import comes_back
 from avnir.ir import real
 from avnir.ir.graph import Node
 from avnir.ir.operation import Array, Operation, Shape
+from avnir.ir.real_sparse import Sparse
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,20 @@ class Parameter:
 
     name: str
     tensor: Tensor
+
+
+@dataclass(frozen=True)
+class Root:
+    """A square root of `x`, or what one is yet to be taken of, which only a division takes (`aten_root`).
+
+    Not `rooted` yet, or a root; `guard` and `epsilon` as `avnir.ir.real_graded.InverseRoot` has them, no
+    guard where empty.
+    """
+
+    x: Value
+    rooted: bool = False
+    guard: str = ""
+    epsilon: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,7 @@ class Refused(Exception):
 class Builder:
     """The nodes made so far; `layers` maps each neuron node to its module's path, `taken`: names in use.
 
+    `steps`: those of the examples' window, of which one is exported.
     `rows`: what was reshaped from (C, 1, L) to (C, L), so that it need not be reshaped back. By the position
     of a state that the caller hands in: `held`, those that a neuron took as its own, `own_spikes`, what a
     recurrent neuron gives back for one, and `delays`, what stands for one that is computed with.
@@ -91,6 +107,7 @@ class Builder:
     batch: int
     window: bool
     taken: set[str]
+    steps: int
     nodes: dict[str, Node] = field(default_factory=dict)
     layers: dict[str, str] = field(default_factory=dict)
     rows: dict[tuple[str, ...], Value] = field(default_factory=dict)
@@ -152,7 +169,27 @@ class Builder:
             return x.producers == (UNKNOWN,)
         if node.op.kind in ("Flatten", "MaxPool2d") or _picks(node.op):
             return self.is_binary(Value(node.inputs, ()))
+        if node.op.delayed and node.inputs:
+            return self.is_binary(Value(node.inputs, ()))
         return node.op.spiking or node.op.delayed or getattr(node.op, "message_bits", None) == 0
+
+    def is_held(self, x: Value) -> bool:
+        """Whether `x` is the same in every step of a window: made of sums over it alone."""
+        waiting, seen = list(x.producers), {UNKNOWN}
+        while waiting:
+            name = waiting.pop()
+            if name in seen or self.nodes[name].op.rehearsed:
+                continue
+            seen.add(name)
+            node = self.nodes[name]
+            if not node.inputs or node.op.stateful or node.op.delayed or node.op.kind == "WindowSum":
+                return False
+            waiting += node.inputs
+        return True
+
+    def tensor_shape(self, x: Value) -> Shape:
+        """The shape of the exported tensor that `x` stands for: of one step, with the batch."""
+        return (*((1,) if x.window else ()), self.batch, *x.shape)
 
     def fresh(self, text: str) -> str:
         """A name that is not taken: the text itself, or with a number."""
@@ -164,11 +201,11 @@ class Builder:
         self.taken.add(name)
         return name
 
-    def layout(self, shape: Sequence[int]) -> tuple[Shape, bool]:
+    def layout(self, shape: Sequence[int], steps: int = 1) -> tuple[Shape, bool]:
         """The sample's shape in a tensor's, and whether the axis of time stands before the batch."""
         if tuple(shape[:1]) == (self.batch,):
             return tuple(shape[1:]), False
-        if self.window and tuple(shape[:2]) == (1, self.batch):
+        if self.window and tuple(shape[:2]) == (steps, self.batch):
             return tuple(shape[2:]), True
         raise Refused(
             "moves or drops the batch", "Keep the batch first: x.flatten(1), x.view(x.size(0), ...)"
@@ -177,6 +214,8 @@ class Builder:
 
 def _picks(op: Operation) -> bool:
     """Whether each output is one of the inputs, or 0: weights of zeros and at most a single one a row."""
+    if isinstance(op, Sparse):
+        return bool(np.all(op.weight == 1) and np.all(np.diff(op.target) > 0))
     weight: Array | None = getattr(op, "weight", None)
     if op.kind not in ("Linear", "Conv2d") or weight is None or getattr(op, "bias", None) is not None:
         return False

@@ -213,5 +213,9 @@ LOWERED_BY: Mapping[str, str] = {
     "MaxPool2d": "Run the pass lower_maxpool first",
     "Alpha": "With reset_mechanism='none' it is two LI and a Threshold, which the pass lower_alpha makes; "
     "another reset changes one of two currents at a spike, which no neuron of NIR does",
+    "Product": "NIR has no product of two values: leave graph.nir out, the chip's integers have it",
+    "WindowSum": "NIR has no sum over a window of steps: leave graph.nir out, the chip's integers have it",
+    "InverseRoot": "NIR has no inverse root: leave graph.nir out, the chip's integers have it",
+    "Sparse": "NIR has no map of moved or summed values: leave graph.nir out, the chip's integers have it",
 }
 """What to do about operations that NIR lacks."""

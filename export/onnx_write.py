@@ -30,6 +30,13 @@ OPERATOR_SET = 17
 IR_VERSION = 8
 """Of ONNX 1.12, which brought this operator set."""
 BATCH = "B"
+MISSING = {
+    "Product": "A product of two values of the network is written for the chip only",
+    "WindowSum": "One time step is written, and a sum over the window is of all",
+    "InverseRoot": "An inverse root is written for the chip only",
+    "Sparse": "Moved or summed values of a sample are written for the chip only",
+}
+"""Why what is exact on the chip is not written here."""
 
 
 def write_onnx(graph: Graph, path: Path) -> None:
@@ -129,7 +136,7 @@ def _value(name: str, shape: Shape) -> Any:
 @singledispatch
 def emit(op: Operation, step: _Step, name: str, x: str, shape: Shape) -> None:
     """Add what computes `op` of the value `x` as the value `name`, of a sample's `shape`."""
-    remedy = "Export before the pass that made it."
+    remedy = MISSING.get(op.kind, "Export before the pass that made it.")
     raise UnsupportedError("no ONNX form", [Finding(name, f"{op.kind} has no ONNX form", remedy)])
 
 

@@ -12,7 +12,8 @@ _COUNT = "Return the spikes and count them outside the model"
 _DECIDE = "Let a spiking neuron decide what passes: its spikes can be multiplied with others"
 _LARGEST = "Return the spikes and choose the largest outside the model"
 _RESIZE = "Upsample the input before the model: inside it, pictures keep their size or shrink"
-_ORDER = "Choose the order of the axes before the model; parts of them are taken by slices and torch.cat"
+_FIXED = "Use nn.Linear with fixed weights; a @ b of two tensors of the network is taken"
+_UNDER_ROOT = "Clamp under a root only, as in torch.rsqrt(x.clamp(min=1e-6)), and from below"
 _INTEGERS = "Stay in float32: multiply by a constant, and round before the model"
 _REMEDIES: Mapping[str, str] = {
     "mul_": _IN_PLACE,
@@ -26,7 +27,10 @@ _REMEDIES: Mapping[str, str] = {
     "softmax": "Leave it out: the largest count is the same",
     "log_softmax": "Leave it out: the largest count is the same",
     "sum": _COUNT,
-    "mean": _COUNT + ", or take the mean over all of the picture or sequence, or use nn.AvgPool2d",
+    "mean": _COUNT + ", or take the mean over axes of the sample; over the steps of a window it is x.mean(0)",
+    "clamp": _UNDER_ROOT,
+    "clamp_min": _UNDER_ROOT,
+    "scaled_dot_product_attention": "Leave the softmax out: (q @ k.transpose(-1, -2)) @ v",
     "max": _LARGEST,
     "amax": _LARGEST,
     "argmax": _LARGEST,
@@ -42,8 +46,8 @@ _REMEDIES: Mapping[str, str] = {
     "floor_divide": _INTEGERS,
     "remainder": _INTEGERS,
     "round": _INTEGERS,
-    "matmul": "Use nn.Linear with fixed weights",
-    "bmm": "Use nn.Linear with fixed weights",
+    "matmul": _FIXED,
+    "bmm": _FIXED,
     "pad": "Pad with zeros inside the convolution: Conv2d(padding=..., padding_mode='zeros')",
     "adaptive_max_pool1d": "Use nn.MaxPool1d with a fixed kernel",
     "adaptive_max_pool2d": "Use nn.MaxPool2d with a fixed kernel",
@@ -53,21 +57,14 @@ _REMEDIES: Mapping[str, str] = {
     "conv_transpose2d": _RESIZE,
     "upsample_nearest2d": _RESIZE,
     "upsample_bilinear2d": _RESIZE,
-    "pixel_shuffle": _RESIZE,
     "hstack": "Use torch.cat with the axis of the features",
-    "permute": _ORDER,
-    "transpose": _ORDER,
-    "flip": _ORDER,
-    "roll": _ORDER,
-    "index": _ORDER,
-    "index_select": _ORDER,
     "layer_norm": "Use nn.BatchNorm1d or nn.BatchNorm2d",
     "group_norm": "Use nn.BatchNorm2d",
     "instance_norm": "Use nn.BatchNorm2d with running statistics",
 }
 _TAKEN = (
-    "avnir takes Linear, Conv1d/2d, BatchNorm1d/2d, average and max-pooling, reshapes, slices, cat, Dropout, "
-    "sums, constant factors, products of spikes and snnTorch's neurons"
+    "avnir takes Linear, Conv1d/2d, BatchNorm1d/2d, average and max-pooling, moved axes, slices, cat, "
+    "Dropout, sums, means, products, matmul, guarded inverse roots and snnTorch's neurons"
 )
 
 

@@ -5,13 +5,14 @@ one time step at a time (a matrix product over T * B rows at once may round diff
 spikes are the model's, bit for bit. A Lapicque neuron is, after its input's factors, a Leaky whose beta
 is 1 - time_step / (R C), or with reset to zero a Synaptic whose alpha is 0: the same sums and products.
 A leaky integrator is the potential of a Leaky or Synaptic without reset. A neuron that brings its spikes
-back itself (`recurrence`) is an RLeaky or RSynaptic that is handed what they bring.
+back itself (`recurrence`) is an RLeaky or RSynaptic that is handed what they bring. Where the graph sums over
+the window, the window is shown as often as `avnir.ir.presentations` says.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,9 +26,11 @@ from torch import Tensor, nn
 from avnir.errors import GraphError
 from avnir.export.neuron_forms import tau_alpha
 from avnir.export.recurrence import brings_back
+from avnir.export.torch_graded import WindowSums, inverse_root, product, sparse
 from avnir.ir import real
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array, Shape
+from avnir.ir.presentations import presentations
 from avnir.trace import Trace, checked_inputs
 
 Step = Callable[..., Tensor]
@@ -44,8 +47,26 @@ def reference(graph: Graph, inputs: Mapping[str, Array], states: bool = False) -
     steps, batch = next(iter(arrays.values())).shape[:2]
     tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
     back = {node.name for node in graph if brings_back(graph.by_name, node)}
+    sums = {node.name: WindowSums(node.op) for node in graph if node.op.kind == "WindowSum"}
+    for _ in range(presentations(graph)):
+        for kept in sums.values():
+            kept.begin()
+        trace = _shown(graph, tensors, (steps, batch), back, sums, states)
+    return trace
+
+
+def _shown(
+    graph: Graph,
+    tensors: Mapping[str, Tensor],
+    size: tuple[int, int],
+    back: Collection[str],
+    sums: Mapping[str, WindowSums],
+    states: bool,
+) -> Trace:
+    """One presentation of the window, from a fresh state but for the `sums`; `size` is [T, B]."""
+    steps, batch = size
     operations = {
-        node.name: _operation(node, node.name in back)
+        node.name: sums.get(node.name) or _operation(node, node.name in back)
         for node in graph
         if node.inputs and not node.op.delayed
     }
@@ -59,7 +80,7 @@ def reference(graph: Graph, inputs: Mapping[str, Array], states: bool = False) -
             values = {name: tensor[t] for name, tensor in tensors.items()}
             values |= {name: kept[0] for name, kept in delays.items()}
             for name, operation in operations.items():
-                values[name] = operation(*_given(graph[name].inputs, values, name in back))
+                values[name] = operation(*_given(graph[name], values, name in back))
             for record in (spikes, outputs):
                 for name, array in record.items():
                     array[t] = values[name].numpy()
@@ -78,9 +99,12 @@ def _blank_delay(op: Any, batch: int) -> deque[Tensor]:
     return deque([torch.zeros(batch, *op.shape)] * op.steps, op.steps)
 
 
-def _given(names: tuple[str, ...], values: Mapping[str, Tensor], back: bool) -> tuple[Tensor, ...]:
-    """The summed input, and apart from it what comes back to a recurrent neuron."""
-    return (_summed(names[1:], values), values[names[0]]) if back else (_summed(names, values),)
+def _given(node: Node, values: Mapping[str, Tensor], back: bool) -> tuple[Tensor, ...]:
+    """The summed input of each port, and apart from it what comes back to a recurrent neuron."""
+    if back:
+        return _summed(node.inputs[1:], values), values[node.inputs[0]]
+    ports: tuple[tuple[str, ...], ...] = node.op.ports(node.inputs)  # type: ignore[attr-defined]
+    return tuple(_summed(names, values) for names in ports)
 
 
 def _summed(names: tuple[str, ...], values: Mapping[str, Tensor]) -> Tensor:
@@ -137,7 +161,14 @@ def _reshape(op: real.Flatten | real.Output) -> Step:
 
 
 def _scale(op: real.Scale) -> Step:
+    """A factor in float64, as 1 / n of a mean, is applied in float64 and the product rounded once.
+
+    That is x / n as PyTorch rounds it: the error of the product in float64, at most 2^-52 of it, is less than
+    the distance of x / n from the middle between two numbers of float32, which is 2^-25 / n of it or more.
+    """
     scale = torch.tensor(op.scale)
+    if scale.dtype == torch.float64:
+        return lambda x: (x.double() * scale).float()
     return lambda x: x * scale
 
 
@@ -273,6 +304,9 @@ _BUILDERS: Mapping[str, Callable[[Any], Step]] = {
     "Flatten": _reshape,
     "Output": _reshape,
     "Scale": _scale,
+    "Sparse": sparse,
+    "Product": product,
+    "InverseRoot": inverse_root,
     "Threshold": _threshold,
     "Lif": _Lif,
     "Li": _Li,

@@ -72,6 +72,7 @@ class Walk:
             self.captured.batch,
             self.examples.time == "window",
             {*names, *self.output_names()},
+            self.examples.steps,
         )
         neurons = self.builder.modules.items()
         self.refused_neurons = {p for p, module in neurons if is_neuron(module) and neuron_problems(module)}

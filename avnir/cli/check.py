@@ -45,42 +45,48 @@ def command(
     from avnir import target
 
     chip = target.load(target_name)
-    examination, ties = _examined(request, chip, weight_bits, chips, cores)
+    examination, ties, left_out = _examined(request, chip, weight_bits, chips, cores)
     if as_json:
-        emit({"model": request.model, "target": chip.name, **examination.record(), "rounding_ties": ties})
+        said = {NIR_FILE: list(left_out)} if left_out else {}
+        record = {**examination.record(), "rounding_ties": ties, "left_out": said}
+        emit({"model": request.model, "target": chip.name, **record})
     else:
-        _show(request.model, chip, examination, ties)
+        _show(request.model, chip, examination, ties, left_out)
     if not examination.exportable:
         sys.exit(2)
 
 
 def _examined(
     request: Request, chip: Target, weight_bits: int | None, chips: int, cores: int | None
-) -> tuple[Examination, list[int]]:
-    """All that is known about the model, and the example samples that float32's rounding decides."""
+) -> tuple[Examination, list[int], tuple[str, ...]]:
+    """All that is known about the model, the example samples that float32's rounding decides, and why an
+    export leaves the NIR file out.
+    """
     from avnir.errors import Finding, ReplayError, UnsupportedError
     from avnir.verify.findings import Examination, examine
 
     try:
         source = open_source(request)
     except UnsupportedError as error:  # what tracing refused: there is no graph to go on with
-        return Examination(findings=error.findings, unasked=BEHIND_TRACING), []
+        return Examination(findings=error.findings, unasked=BEHIND_TRACING), [], ()
     except ReplayError as error:
         finding = Finding("the examples", str(error), "Nothing else was examined")
-        return Examination(findings=(finding,), unasked=BEHIND_TRACING), list(getattr(error, "samples", ()))
+        samples = list(getattr(error, "samples", ()))
+        return Examination(findings=(finding,), unasked=BEHIND_TRACING), samples, ()
     bits = bits_of(source, weight_bits)
     examination = examine(source.graph, chip, bits, chips=chips, cores=cores)
     ties, different = _replayed(source)
-    unwritable, unasked = _written(source)
-    return replace(
-        examination,
-        findings=(*different, *examination.findings, *unwritable),
-        unasked=(*examination.unasked, *unasked),
-    ), ties
+    left_out, unasked = _written(source)
+    all_findings = (*different, *examination.findings)
+    return (
+        replace(examination, findings=all_findings, unasked=(*examination.unasked, *unasked)),
+        ties,
+        left_out,
+    )
 
 
-def _written(source: Source) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
-    """What an export's NIR file cannot hold; and that file's name where a pass in front of it refuses."""
+def _written(source: Source) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What NIR has no form for, each once; and the NIR file's name where a pass in front of it refuses."""
     from avnir.compile import TO_NIR, run_passes
     from avnir.errors import UnsupportedError
     from avnir.export.nir_write import nir_findings
@@ -89,7 +95,7 @@ def _written(source: Source) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
         graph, _ = run_passes(source.graph, TO_NIR)
     except UnsupportedError:
         return (), (NIR_FILE,)
-    return nir_findings(graph), ()
+    return tuple(dict.fromkeys(f"{f.problem}. {f.remedy}" for f in nir_findings(graph))), ()
 
 
 def _replayed(source: Source) -> tuple[list[int], list[Finding]]:
@@ -115,11 +121,13 @@ def _batch(inputs: Mapping[str, Array]) -> int:
     return int(next(iter(inputs.values())).shape[1])
 
 
-def _show(model: str, chip: Target, examination: Examination, ties: list[int]) -> None:
+def _show(
+    model: str, chip: Target, examination: Examination, ties: list[int], left_out: Sequence[str]
+) -> None:
     if examination.layers:
         columns = ("layer", "operation", "shape", "taken", "how")
         table(f"{model} on {chip.title}", columns, _rows(examination))
-    for line in _lines(chip, examination, ties):
+    for line in _lines(chip, examination, ties, left_out):
         click.echo(line)
 
 
@@ -130,7 +138,7 @@ def _rows(examination: Examination) -> list[tuple[str, ...]]:
     ]
 
 
-def _lines(chip: Target, examination: Examination, ties: list[int]) -> list[str]:
+def _lines(chip: Target, examination: Examination, ties: list[int], left_out: Sequence[str]) -> list[str]:
     from avnir.cost.cores import cores_text
 
     lines = []
@@ -140,6 +148,8 @@ def _lines(chip: Target, examination: Examination, ties: list[int]) -> list[str]
         lines.append(f"{chip.title}: {cores_text(placement)}")
     if examination.unasked:
         lines.append(f"not evaluated behind a refusal: {', '.join(examination.unasked)}")
+    if left_out:
+        lines += [f"an export leaves {NIR_FILE} out:", *(f"  - {reason}" for reason in left_out)]
     return [*lines, *_verdict(chip, examination.findings)]
 
 

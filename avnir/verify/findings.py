@@ -19,6 +19,7 @@ from avnir.cost.cores import cores_record
 from avnir.errors import Finding, UnsupportedError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Operation
+from avnir.ir.presentations import presentations
 from avnir.ir.real import Input, MaxPool2d, Scale, SumPool2d
 from avnir.passes.merge_synapses import layer_behind
 from avnir.passes.note import Note, Pass
@@ -31,6 +32,12 @@ EXACT, LOWERED, PROGRAMMABLE, IMPOSSIBLE = "exact", "lowered", "programmable onl
 LIMITS = "limits"
 NATIVE_RESET = "zero"
 """The reset of the chip's fixed neuron."""
+GRADED = {
+    "Product": "graded product (programmable)",
+    "WindowSum": "graded sum over the steps (programmable)",
+    "InverseRoot": "graded inverse root (programmable)",
+}
+"""Layers that send numbers, in words."""
 ROUNDING = ("fold_gain", "quantise")
 """Passes whose notes are about numbers: every layer has them, so that they tell nothing about a layer."""
 
@@ -208,6 +215,8 @@ def _taken(graph: Graph, node: Node, told: tuple[str, ...]) -> tuple[str, tuple[
         if reset == NATIVE_RESET:
             return EXACT, ("the chip's own neuron", *told)
         return PROGRAMMABLE, (f"reset {reset!r}: a microcode neuron", *told)
+    if node.op.kind in GRADED:
+        return PROGRAMMABLE, (GRADED[node.op.kind], *_shown_again(graph, node), *told)
     if node.op.kind == "Li":
         return PROGRAMMABLE, ("its potential is sent: a microcode neuron", *told)
     if node.op.kind == "Output" and layer_behind(graph, node) is None:
@@ -218,6 +227,12 @@ def _taken(graph: Graph, node: Node, told: tuple[str, ...]) -> tuple[str, tuple[
         folded = node.op.kind not in ("Linear", "Conv2d")
         return (LOWERED if folded else EXACT), (f"the synapses into {', '.join(_into(graph, node))}",)
     return EXACT, (_carries(node),) if node.op.kind == "Input" else ()
+
+
+def _shown_again(graph: Graph, node: Node) -> tuple[str, ...]:
+    """How often a window is shown where the operation sums over the whole of it."""
+    times = presentations(graph)
+    return (f"sum over the window: shown {times} times",) if node.op.rehearsed else ()
 
 
 def _carries(node: Node) -> str:

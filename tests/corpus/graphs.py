@@ -284,6 +284,14 @@ def attention() -> Sample:
     )
 
 
+def normalised() -> Sample:
+    """Spikes over their length: L2 normalisation."""
+
+    return net(
+        lambda m, x: m.lif(m.fc(x / (x.norm(dim=1, keepdim=True) + 1e-6))), fc=nn.Linear(6, 5), lif=leaky()
+    )
+
+
 def membrane_output() -> Sample:
     """The potential is an output."""
     return net(lambda m, x: m.lif(m.fc(x)), fc=nn.Linear(6, 5), lif=leaky(output=True))
@@ -408,6 +416,9 @@ def real_input() -> Sample:
     return Sample(sample.model, {"x": torch.rand(sample.inputs["x"].shape)})
 
 
+MOVED = "Sparse has no form in NIR"
+"""What moves or sums values of a sample has none."""
+
 THEMES = {
     "residuals, several inputs and outputs, sharing": (
         Entry(residual),
@@ -434,7 +445,7 @@ THEMES = {
         Entry(selecting, SLICE),
         Entry(flatten_in_forward),
         Entry(view_in_forward),
-        Entry(transpose, "transpose"),
+        Entry(transpose, MOVED, EXACT),
     ),
     "arithmetic in `forward`": (
         Entry(half, SCALE),
@@ -443,17 +454,18 @@ THEMES = {
         Entry(negated, SCALE),
         Entry(difference, SCALE),
         Entry(product_of_spikes, PRODUCT),
-        Entry(product_of_currents, "mul"),
+        Entry(product_of_currents, "Product has no form in NIR", EXACT),
         Entry(added_to_itself),
         Entry(sum_with_factor, "alpha=2"),
         Entry(constant_added, "adds a constant or a parameter"),
         Entry(parameter_added, "adds a constant or a parameter"),
         Entry(parameter_multiplied, SCALE),
-        Entry(broadcast_sum, "by broadcasting"),
-        Entry(mean_of_the_sample, "mean"),
+        Entry(broadcast_sum, MOVED, EXACT),
+        Entry(mean_of_the_sample, MOVED, EXACT),
         Entry(batch_mean, "the operation mean"),
         Entry(thresholded, "gt"),
-        Entry(attention, "matmul"),
+        Entry(attention, MOVED, EXACT),
+        Entry(normalised, "InverseRoot has no form in NIR", EXACT),
     ),
     "outputs that are not one layer's spikes": (
         Entry(membrane_output, "is the membrane potential of lif"),

@@ -33,12 +33,16 @@ class Entry:
     """A function that builds a sample from torch's random state, and what is expected of it today.
 
     `graph`: EXACT, or part of the message with which tracing or NIR refuses the model.
-    `chip`: EXACT, or part of the message with which the compiler refuses what NIR holds.
+    `chip`: EXACT, or part of the message with which the compiler refuses it; as `graph` where not given.
     """
 
     build: Callable[[], Sample]
     graph: str = EXACT
-    chip: str = EXACT
+    chip: str = ""
+
+    @property
+    def on_chip(self) -> str:
+        return self.chip or self.graph
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tests.corpus.model import BATCH, Entry, Net, Sample, excited, leaky, net, spikes
 
 ALPHA_IN_NIR = "Alpha has no form in NIR"
+ALPHA_ON_CHIP = "its inputs have no form as synapses"
 
 
 def _pair(neuron: nn.Module) -> Sample:
@@ -397,9 +398,9 @@ THEMES = {
         Entry(synaptic_reset_none),
         Entry(lapicque_default),
         Entry(lapicque_circuit),
-        Entry(alpha_default, ALPHA_IN_NIR),
-        Entry(alpha_subtract, ALPHA_IN_NIR),
-        Entry(alpha_reset_none, chip="its inputs have no form as synapses"),
+        Entry(alpha_default, ALPHA_IN_NIR, ALPHA_ON_CHIP),
+        Entry(alpha_subtract, ALPHA_IN_NIR, ALPHA_ON_CHIP),
+        Entry(alpha_reset_none, chip="messages of up to"),
     ),
     "recurrent and foreign neurons, LSTMs": (
         Entry(rleaky_all_to_all),

@@ -39,7 +39,7 @@ on 8 samples.
 - **avnir: NIR**: traced, written to NIR and read again. *exact*: the traced graph and the file's give every
   spike of the model. *refused* names a part of the message.
 - **avnir: chip**: compiled to Loihi 2's integers. *exact*: the CPU engine gives every spike and state of
-  the integers' definition, over the first 40 steps of 2 samples.
+  the integers' definition, over the first 40 steps of 2 samples, or all steps where it sums over them.
 - **snnTorch**: its own export to NIR and its import (snntorch 1.0.0, nirtorch 2.6). *exact*: the first output
   is equal in every entry.
 """
@@ -94,9 +94,9 @@ def _nir(entry: Entry) -> str:
 
 
 def _chip(entry: Entry) -> str:
-    if entry.graph != EXACT:
-        return REFUSED
-    return EXACT if entry.chip == EXACT else f"{REFUSED}: {entry.chip}"
+    if entry.on_chip == EXACT:
+        return EXACT
+    return f"{REFUSED}: {entry.chip}" if entry.chip else REFUSED
 
 
 def _kind(peer: str) -> str:

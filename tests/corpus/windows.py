@@ -9,7 +9,8 @@ import torch
 from snntorch import utils
 from torch import Tensor, nn
 
-from tests.corpus.model import Entry, Sample, leaky, window
+import avnir
+from tests.corpus.model import EXACT, Entry, Sample, leaky, window
 
 
 def _looped(written: Any, **options: Any) -> Sample:
@@ -169,6 +170,50 @@ def window_neuron_on_all_steps() -> Sample:
     return _looped(lambda m, x: m.l1(m.a(x)))
 
 
+def _fired(neuron: nn.Module, current: Tensor) -> Tensor:
+    return torch.stack([neuron(step) for step in current])
+
+
+def window_mean() -> Sample:
+    """Each step's spikes beside their mean over the window."""
+
+    def forward(m: Any, x: Tensor) -> Tensor:
+        spikes = torch.stack([m.l1(m.a(step)) for step in x])
+        rate = spikes.mean(0)
+        return torch.stack([m.l2(m.b(step + 2.0 * rate)) for step in spikes])
+
+    return _looped(forward)
+
+
+def window_running_sum() -> Sample:
+    """The spikes so far."""
+    return window(lambda m, x: _fired(m.lif, 0.03 * x.cumsum(0) - 0.2 * x), lif=leaky())
+
+
+def window_attention() -> Sample:
+    """Attention over the steps, q (k^T v), of three layers of spikes."""
+
+    def forward(m: Any, x: Tensor) -> Tensor:
+        q, k, v = (
+            torch.stack([lif(fc(step)) for step in x]) for fc, lif in ((m.a, m.l1), (m.b, m.l2), (m.c, m.l3))
+        )
+        kv = torch.einsum("tbd,tbe->bde", k, v)
+        return _fired(m.lif, 0.004 * torch.einsum("tbd,bde->tbe", q, kv))
+
+    parts = {"a": nn.Linear(6, 4), "b": nn.Linear(6, 4), "c": nn.Linear(6, 4)}
+    neurons = {"l1": leaky(), "l2": leaky(), "l3": leaky(), "lif": leaky()}
+    return window(forward, **parts, **neurons)
+
+
+def window_earlier() -> Sample:
+    """A layer hears the spikes of three steps ago beside those of now: avnir.delayed."""
+
+    def forward(m: Any, x: Tensor) -> Tensor:
+        return _fired(m.lif, x * 0.7 + 0.8 * avnir.delayed(x, 3))
+
+    return window(forward, lif=leaky())
+
+
 THEMES = {
     "the time loop in `forward`": (
         Entry(window_hidden),
@@ -178,14 +223,18 @@ THEMES = {
         Entry(window_two_records),
         Entry(window_with_membranes, "leave it out: avnir.save(model, example_inputs, path, outputs="),
         Entry(window_with_free_membranes),
-        Entry(window_summed, "sum"),
+        Entry(window_summed, "is not a tensor [T, B, ...]"),
         Entry(window_last_step, "is not a tensor [T, B, ...]"),
         Entry(window_static_input, "the traced graph is not the model"),
-        Entry(window_reversed, "flip"),
+        Entry(window_reversed, "moves or mixes the batch or the steps"),
         Entry(window_delayed, "computes with zeros, which a loop over the steps may replace"),
         Entry(window_feedback, "computes with zeros, which a loop over the steps may replace"),
         Entry(window_reset_in_the_middle, "the traced graph is not the model"),
         Entry(window_batch_first, "called 7 times"),
         Entry(window_neuron_on_all_steps, "gets the whole window at once"),
+        Entry(window_mean, "WindowSum has no form in NIR", EXACT),
+        Entry(window_running_sum, "WindowSum has no form in NIR", EXACT),
+        Entry(window_attention, "WindowSum has no form in NIR", EXACT),
+        Entry(window_earlier),
     ),
 }
