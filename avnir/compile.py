@@ -37,10 +37,13 @@ class Compiled:
 
 
 def to_integers(
-    target: Target, weight_bits: int = 8, calibration: Mapping[str, Array] | None = None
+    target: Target,
+    weight_bits: int = 8,
+    calibration: Mapping[str, Array] | None = None,
+    labels: Array | None = None,
 ) -> tuple[Pass, ...]:
     """What turns such a graph into the chip's integers, balanced in time."""
-    quantise = Quantise(weight_bits, calibration=calibration)
+    quantise = Quantise(weight_bits, calibration=calibration, labels=labels)
     return MergeSynapses(), quantise, BalanceDelays(target.limits.delay_steps.value)
 
 
@@ -50,21 +53,25 @@ def compile_graph(
     weight_bits: int = 8,
     calibration: Mapping[str, Array] | None = None,
     *,
+    labels: Array | None = None,
     chips: int = 1,
     cores: int | None = None,
 ) -> Compiled:
     """A real graph as a program for `target`, placed on at most `chips` chips of `cores` usable cores each.
 
     With `calibration`, example inputs `[T, B, *shape]` by name, the integers are those whose spikes on them
-    agree best with the graph's (`avnir.rounding.calibrate`); the program's provenance says which data it was.
+    agree best with the graph's (`avnir.rounding.calibrate`); with `labels`, `[B]`, of equal ones those that
+    decide more of them right, or data-free ones if those do best. The program's provenance says which data
+    it was, and where it was declined.
     Raises UnsupportedError where something has no exact form, LimitError where the target is too
     small; both with every finding of the pass that refused. DataError where the examples do not fit.
     """
     nir_graph, lowered = run_passes(graph, TO_NIR)
-    integers, quantised = run_passes(nir_graph, to_integers(target, weight_bits, calibration))
+    integers, quantised = run_passes(nir_graph, to_integers(target, weight_bits, calibration, labels))
     provenance: dict[str, Any] = {"avnir": __version__, "weight_bits": weight_bits}
     if calibration is not None:
-        provenance["calibration"] = data_record(calibration)
+        declined = any(note.declined for note in quantised if note.pass_name == Quantise.name)
+        provenance["calibration"] = data_record(calibration) | ({"declined": True} if declined else {})
     program = Program(integers, target.name, provenance)
     placement = place(program, target, chips=chips, cores=cores)
     return Compiled(nir_graph, program, placement, (*lowered, *quantised))

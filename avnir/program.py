@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from avnir.errors import AvnirError, ProgramError
 from avnir.files import atomic_folder, read_npz
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.integer_level import OPERATIONS as OPERATIONS
-from avnir.ir.latency import latencies, slack
+from avnir.ir.latency import first_output, slack
 from avnir.ir.message_bounds import width_problems
 from avnir.ir.operation import Array, digest
 
@@ -65,8 +65,8 @@ class Program:
 
     @property
     def latency(self) -> int:
-        """Chip steps from the first input to the first output."""
-        return max(latencies(self.graph).values())
+        """Chip steps from the first input to the first output, rehearsals of the window included."""
+        return first_output(self.graph)
 
     @property
     def digest(self) -> str:
@@ -109,7 +109,7 @@ class Program:
                 raise ProgramError(f"{folder} is not a program of format {FORMAT}; export it again")
             written = record.pop("digest")
             arrays = _read_arrays(folder / ARRAYS)
-            nodes = tuple(_node(entry, arrays) for entry in record["nodes"])
+            nodes = tuple(_nodes(folder / STRUCTURE, record["nodes"], arrays))
             graph = verified(Graph("integer", nodes, float(record["dt"])))
             program = cls(graph, str(record["target"]), dict(record["provenance"]))
             if program.digest != written:
@@ -150,6 +150,17 @@ def _node_record(node: Node) -> dict[str, Any]:
         "source": node.source,
         "values": values,
     }
+
+
+def _nodes(path: Path, entries: Iterable[Any], arrays: Mapping[str, Array]) -> Iterator[Node]:
+    """The nodes of a file; ProgramError with the first that is damaged, by its name or else its place."""
+    for place, entry in enumerate(entries):
+        try:
+            yield _node(entry, arrays)
+        except _DAMAGE as error:
+            name = entry.get("name", place) if isinstance(entry, dict) else place
+            what = f"{type(error).__name__}: {error}"
+            raise ProgramError(f"{path}: node {name} cannot be read ({what}); export it again") from error
 
 
 def _node(entry: Mapping[str, Any], arrays: Mapping[str, Array]) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,26 @@ def test_mutated_files_never_load_as_something_else(program: Program, tmp_path: 
                 continue
             assert loaded == program
         path.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [("op", "Foo", "node {} cannot be read (KeyError: 'Foo')"), ("values", {}, "node {} cannot be read (")],
+)
+def test_a_damaged_node_is_named(
+    program: Program, tmp_path: Path, key: str, value: object, problem: str
+) -> None:
+    program.save(tmp_path / "p")
+    record = json.loads((tmp_path / "p" / STRUCTURE).read_text())
+    damaged = record["nodes"][3]
+    damaged[key] = value
+    (tmp_path / "p" / STRUCTURE).write_text(json.dumps(record))
+    with pytest.raises(ProgramError, match=re.escape(problem.format(damaged["name"]))):
+        Program.load(tmp_path / "p")
+    record["nodes"][3] = []
+    (tmp_path / "p" / STRUCTURE).write_text(json.dumps(record))
+    with pytest.raises(ProgramError, match="node 3 cannot be read"):
+        Program.load(tmp_path / "p")
 
 
 def test_missing_and_foreign_folders(tmp_path: Path) -> None:

@@ -21,18 +21,25 @@ if TYPE_CHECKING:
     from avnir.cost.latency import Latency
     from avnir.cost.synops import SynapticOperations
     from avnir.ir.operation import Array
+    from avnir.place import Placement
     from avnir.target import Target
 
 
 @dataclass(frozen=True)
 class _Costs:
-    """All costs of one run of `samples` x `steps` on the CPU engine."""
+    """All costs of one run of `samples` x `steps` on the CPU engine, each shown `presentations` times.
+
+    `worst`: where that was balanced by the run, the placement by the most work that can be, and its times.
+    """
 
     compiled: Compiled
     chip: Target
     samples: int
     steps: int
+    presentations: int
+    placement: Placement
     timed: Latency
+    worst: tuple[Placement, Latency] | None
     synops: SynapticOperations
     energy: Ledger
     convention: tuple[Arithmetic, ...]
@@ -45,6 +52,7 @@ class _Costs:
 @weight_bits_option
 @calibrate_option
 @chip_options
+@click.option("--balance", is_flag=True, help="Cut and pack by the work that the run makes, not the most.")
 @json_option
 def command(
     request: Request,
@@ -54,6 +62,7 @@ def command(
     calibrate: str | None,
     chips: int,
     cores: int | None,
+    balance: bool,
     as_json: bool,
 ) -> None:
     """Say what MODEL costs on a chip: cores, latency, synaptic operations, energy.
@@ -74,24 +83,27 @@ def command(
             f"{source.name} holds no example inputs; give --inputs FILE.npz, [T, B, ...] per input"
         )
     inputs, _ = first_samples(source.inputs, None, samples)
-    calibration = calibration_inputs(source, calibrate)
+    calibration, known = calibration_inputs(source, calibrate)
     with stage("compile"):
         bits = bits_of(source, weight_bits)
-        compiled = compile_graph(source.graph, chip, bits, calibration, chips=chips, cores=cores)
+        compiled = compile_graph(
+            source.graph, chip, bits, calibration, labels=known, chips=chips, cores=cores
+        )
     check_tuned(source, compiled.program)
-    costs = _costs(compiled, chip, inputs)
+    costs = _costs(compiled, chip, inputs, balance)
     if as_json:
         emit(_record(source, costs))
     else:
         _show(source, costs)
 
 
-def _costs(compiled: Compiled, chip: Target, inputs: dict[str, Array]) -> _Costs:
+def _costs(compiled: Compiled, chip: Target, inputs: dict[str, Array], balance: bool) -> _Costs:
     from avnir.backend import find
     from avnir.cost.convention import arithmetic
     from avnir.cost.energy import ledger
     from avnir.cost.latency import latency
     from avnir.cost.synops import count
+    from avnir.place import place
     from avnir.trace import checked_inputs
 
     program, placement = compiled.program, compiled.placement
@@ -101,12 +113,20 @@ def _costs(compiled: Compiled, chip: Target, inputs: dict[str, Array]) -> _Costs
         trace = session.run(inputs, states=True)
     with stage("costs"):
         timed = latency(program, placement, chip, inputs, trace)
+        worst = None
+        if balance:
+            worst, there = (placement, timed), (placement.chips, placement.cores_per_chip)
+            placement = place(program, chip, chips=there[0], cores=there[1], run=(inputs, trace))
+            timed = latency(program, placement, chip, inputs, trace)
         return _Costs(
             compiled,
             chip,
             batch,
             steps,
+            len(trace.presented),
+            placement,
             timed,
+            worst,
             count(program, inputs, trace),
             ledger(program, placement, chip, inputs, trace, timed),
             arithmetic(program, inputs, trace),
@@ -118,11 +138,13 @@ def _show(source: Source, costs: _Costs) -> None:
     from avnir.cost.cores import cores_text
     from avnir.place.table import core_rows
 
-    placement, chip = costs.compiled.placement, costs.chip
-    runs = f"{costs.samples} samples x {costs.steps} steps"
+    placement, chip = costs.placement, costs.chip
+    runs = f"{costs.samples} samples x {costs.steps} steps{_again(costs)}"
     click.echo(f"{source.name} on {chip.title}: {runs} on the CPU engine; nothing was measured on silicon")
     table(f"placement: {cores_text(placement)}", *core_rows(placement, chip))
     table("latency", ("what", "value"), latency.summary(costs.timed, placement))
+    if costs.worst is not None:
+        table("balanced by this run", *_compared(costs.worst, (placement, costs.timed)))
     table("made of", ("time", "value", "grade", "source"), latency.figure_rows(costs.timed))
     table("synaptic operations a sample", ("connection", *_conventions()), _synops_rows(costs.synops))
     columns = ("term", "count a sample", "price", "energy", "grade", "source")
@@ -139,6 +161,24 @@ def _show(source: Source, costs: _Costs) -> None:
     click.echo(f"source: {convention.SOURCE}")
 
 
+def _again(costs: _Costs) -> str:
+    return f", each shown {costs.presentations} times," if costs.presentations > 1 else ""
+
+
+def _compared(
+    worst: tuple[Placement, Latency], balanced: tuple[Placement, Latency]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and rows: the placement by the most work that can be, and the one by the work of the run."""
+    from avnir.cost.latency import summary
+
+    shown = ("chip step, mean", "window, mean", "busiest core")
+    rows = []
+    for name, (placement, timed) in (("most possible", worst), ("this run", balanced)):
+        told = dict(summary(timed, placement))
+        rows.append((name, str(placement.cores), *(told[what] for what in shown)))
+    return ("placed by the work of", "cores", *shown), rows
+
+
 def _conventions() -> tuple[str, ...]:
     from avnir.cost.synops import CONVENTIONS
 
@@ -151,14 +191,22 @@ def _synops_rows(synops: SynapticOperations) -> list[tuple[str, ...]]:
 
 
 def _record(source: Source, costs: _Costs) -> dict[str, Any]:
+    placed = {
+        "placement": _placement_record(costs.placement, costs.chip),
+        "latency": _latency_record(costs.timed, costs.placement),
+    }
+    if costs.worst is not None:
+        placement, timed = costs.worst
+        unbalanced = {"cores": placement.cores, "latency": _latency_record(timed, placement)}
+        placed["unbalanced"] = unbalanced
     return {
         "model": source.name,
         "target": costs.chip.name,
         "program": costs.compiled.program.digest,
         "samples": costs.samples,
         "steps": costs.steps,
-        "placement": _placement_record(costs),
-        "latency": _latency_record(costs),
+        "presentations": costs.presentations,
+        **placed,
         "synops_per_sample": {"total": costs.synops.total, "by_connection": costs.synops.by_connection},
         "energy_per_sample": costs.energy.record(),
         "arithmetic_convention_per_sample": [
@@ -168,19 +216,18 @@ def _record(source: Source, costs: _Costs) -> dict[str, Any]:
     }
 
 
-def _placement_record(costs: _Costs) -> dict[str, Any]:
+def _placement_record(placement: Placement, chip: Target) -> dict[str, Any]:
     from avnir.cost.cores import cores_record
     from avnir.place.table import core_rows
 
-    head, rows = core_rows(costs.compiled.placement, costs.chip)
+    head, rows = core_rows(placement, chip)
     listed = [dict(zip(head, row, strict=True)) for row in rows]
-    return {**cores_record(costs.compiled.placement), "by_core": listed}
+    return {**cores_record(placement), "balanced": placement.measured, "by_core": listed}
 
 
-def _latency_record(costs: _Costs) -> dict[str, Any]:
+def _latency_record(timed: Latency, placement: Placement) -> dict[str, Any]:
     from avnir.cost.latency import BOUNDARY, NOT_TIMED
 
-    timed, placement = costs.timed, costs.compiled.placement
     core, term = timed.busiest
     return {
         "step_ns": {"mean": float(timed.steps.mean()), "longest": float(timed.steps.max())},

@@ -25,31 +25,39 @@ calibrate_option = click.option(
 )
 
 
-def calibration_inputs(source: Source, calibrate: str | None) -> Mapping[str, Array] | None:
-    """The inputs to calibrate on, `[T, B, *shape]` by name; None where that was not asked for.
+def calibration_inputs(
+    source: Source, calibrate: str | None
+) -> tuple[Mapping[str, Array] | None, Array | None]:
+    """The inputs to calibrate on, `[T, B, *shape]` by name, and their labels `[B]` where they have some.
 
-    Raises DataError where there are none or they do not fit the network.
+    None and None where that was not asked for. Raises DataError where there are none or they do not fit the
+    network.
     """
-    from avnir.cli.inputs import read_inputs
+    from avnir.cli.inputs import checked_labels, read_inputs
     from avnir.errors import DataError
     from avnir.trace import checked_inputs
 
     if calibrate is None:
-        return None
+        return None, None
     if calibrate != EXAMPLES:
-        return checked_inputs(source.graph, read_inputs(Path(calibrate))[0])
+        given, labels = read_inputs(Path(calibrate))
+        inputs = checked_inputs(source.graph, given)
+        return inputs, checked_labels(labels, next(iter(inputs.values())).shape[1])
     if source.inputs is None:
         raise DataError(
             f"{source.name} holds no example inputs to calibrate on; give --calibrate FILE.npz, "
             "[T, B, ...] per input"
         )
-    return source.inputs
+    return source.inputs, source.labels
 
 
 def calibration_line(program: Program, calibrate: str | None) -> str:
     """What a person should know about it."""
     used = program.provenance["calibration"]
-    line = f"calibrated on {used['samples']} samples x {used['steps']} steps"
+    seen = f"{used['samples']} samples x {used['steps']} steps"
+    if used.get("declined"):
+        return f"not calibrated: data-free integers decide more of {seen} right, and were kept"
+    line = f"calibrated on {seen}"
     if calibrate != EXAMPLES:
         return f"{line} of {calibrate}"
     return f"{line}, the ones compared here: expect somewhat less agreement on others"

@@ -10,12 +10,12 @@ The runtime law (Timcheck et al., arXiv 2601.10035, r >= 0.97 on Loihi 2): a ste
 the largest of these, not their sum. The law's further term, reads of synaptic memory, has no published time,
 and is left out and named. A link is held for a hop's time by each message: assumed, from published hop
 times. So every figure here is a lower bound, of the network alone: inputs are on the chip already, and no
-reading out is counted.
+reading out is counted. Only listed synapses (Sparse) count as if there were all, as they are placed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +39,7 @@ NOT_TIMED = "reads of synaptic memory, messages between chips: no time was ever 
 
 @dataclass(frozen=True)
 class Latency:
-    """Of S chip steps (the window and the latency of its last layer) and B samples.
+    """Of S chip steps (the window, each time that it is shown, and the latency of its last layer), B samples.
 
     terms: ns `[S, B]` by `TERMS`. cores: for `neurons` and `synapses` the core with the most, as an index
     into the placement's addresses, `[S, B]`. messages, between_chips: sums per sample `[B]`; links: messages
@@ -99,11 +99,12 @@ def latency(
     chip = mesh(target.limits)
     late = latencies(program.graph)
     activity = Activity(network, placement, chip, spikes_of(network, inputs, trace), late)
-    figures = _figures(placement, target)
+    kinds = {link.kind: _synaptic_figure(link.kind, target) for link in network.links}
+    figures = _figures(placement, target, kinds.values())
     price = {name: cost.value or 0.0 for name, cost in figures.items()}
     updates = _neurons(placement) * (price["neuron_access_latency"] + price["neuron_update_latency"])
     hop = np.tile(_hop_times(price), chip.tiles * placement.chips)
-    timed = [_timed(activity.at(step), updates, hop, price) for step in range(activity.steps)]
+    timed = [_timed(activity.at(step), updates, hop, price, kinds) for step in range(activity.steps)]
     return Latency(
         terms={name: np.stack([each.terms[name] for each in timed]) for name in TERMS},
         cores={name: np.stack([each.cores[name] for each in timed]) for name in ("neurons", "synapses")},
@@ -123,9 +124,11 @@ class _Timed:
     step: Step
 
 
-def _timed(step: Step, updates: Array, hop: Array, price: Mapping[str, float]) -> _Timed:
+def _timed(
+    step: Step, updates: Array, hop: Array, price: Mapping[str, float], kinds: Mapping[str, str]
+) -> _Timed:
     neurons = updates + step.spikes * price["spike_out_latency"]
-    synapses = step.operations * price["synaptic_operation_latency"]
+    synapses = np.sum([done * price[kinds[kind]] for kind, done in step.operations.items()], axis=0)
     terms = {
         "neurons": neurons.max(axis=1),
         "synapses": synapses.max(axis=1),
@@ -135,7 +138,13 @@ def _timed(step: Step, updates: Array, hop: Array, price: Mapping[str, float]) -
     return _Timed(terms, {"neurons": neurons.argmax(axis=1), "synapses": synapses.argmax(axis=1)}, step)
 
 
-def _figures(placement: Placement, target: Target) -> Mapping[str, Cost]:
+def _synaptic_figure(kind: str, target: Target) -> str:
+    """The time of a synaptic operation of a kind of connection: its own where the target has one."""
+    own = f"synaptic_operation_{kind}_latency"
+    return own if own in target.costs else "synaptic_operation_latency"
+
+
+def _figures(placement: Placement, target: Target, synaptic: Iterable[str]) -> Mapping[str, Cost]:
     """Every price that is needed; the barrier's is that over the tiles in use."""
     chip = mesh(target.limits)
     tiles = {(number, chip.tile(core)) for number, core in placement.addresses}
@@ -143,7 +152,7 @@ def _figures(placement: Placement, target: Target) -> Mapping[str, Cost]:
         "neuron_access_latency",
         "neuron_update_latency",
         "spike_out_latency",
-        "synaptic_operation_latency",
+        *synaptic,
         "hop_east_west_latency",
         "hop_north_south_latency",
     )

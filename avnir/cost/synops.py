@@ -1,4 +1,4 @@
-"""Synaptic operations of a run, in each convention by its name, from one trace.
+"""Synaptic operations of a run, in each convention by its name, from one trace; rehearsals count.
 
 The conventions disagree by construction, so a number without its convention means nothing:
 
@@ -26,7 +26,10 @@ CONVENTIONS = ("stored", "nonzero", "fan_out")
 
 @dataclass(frozen=True)
 class SynapticOperations:
-    """Operations per sample (one window), by connection and convention, means over the batch."""
+    """Operations per sample, by connection and convention, means over the batch.
+
+    A sample is one window, as often as it is shown.
+    """
 
     by_connection: Mapping[str, Mapping[str, float]]
     samples: int
@@ -44,9 +47,9 @@ def count(program: Program, inputs: Mapping[str, Array], trace: Trace) -> Synapt
     found: dict[str, Mapping[str, float]] = {}
     for node in graph.select(lambda op: op.connection):  # type: ignore[attr-defined]
         source = node.inputs[0]
-        sent = np.asarray(trace.spikes[source] if source in trace.spikes else inputs[source]) != 0
+        sent = [p.spikes[source] if source in p.spikes else inputs[source] for p in trace.presented]
         shape = graph.shapes[source]
-        messages = sent.sum(axis=(0, 1), dtype=np.int64)
+        messages = np.sum([np.count_nonzero(array, axis=(0, 1)) for array in sent], axis=0)
         stored = node.op.fan_out(shape, nonzero=False)  # type: ignore[attr-defined]
         nonzero = node.op.fan_out(shape, nonzero=True)  # type: ignore[attr-defined]
         average = float(stored.sum()) / math.prod(shape)

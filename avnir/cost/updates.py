@@ -32,17 +32,45 @@ def updates(program: Program, network: Network, sent: Spikes, trace: Trace) -> f
     for sample in range(samples):
         of_sample = {name: array[:, sample] for name, array in sent.items()}
         for layer in network.layers.values():
-            registers = trace.states[layer.name] if layer.name in stateful else {}
-            kept = [values[:, sample] for name, values in registers.items() if name != "u"]
-            found += _updated(program, network, layer, of_sample, kept)
+            found += _of_sample(program, network, layer, of_sample, _registers(trace, layer.name, sample))
     return found / samples
 
 
-def _updated(program: Program, network: Network, layer: Layer, sent: Spikes, kept: list[Array]) -> int:
-    """Updates of one layer in one sample: `sent` `[T, C, H, W]`, registers after each step `[T, ...]`."""
+_Registers = list[dict[str, Array]]
+"""Of each presentation of a window the registers after each step, `[T, ...]`, by name."""
+
+
+def _registers(trace: Trace, layer: str, sample: int) -> _Registers:
+    states = [presented.states.get(layer, {}) for presented in trace.presented]
+    return [{name: values[:, sample] for name, values in found.items() if name != "u"} for found in states]
+
+
+def _of_sample(program: Program, network: Network, layer: Layer, sent: Spikes, registers: _Registers) -> int:
+    """Updates of one layer in one sample, in all presentations of its window; `sent` `[T, C, H, W]`."""
+    found, steps = 0, len(sent[layer.name]) // len(registers)
+    left: dict[str, Array] = {}
+    for number, after in enumerate(registers):
+        shown = {name: array[number * steps :][:steps] for name, array in sent.items()}
+        found += _updated(program, network, layer, shown, after, left)
+        left = {name: values[-1] for name, values in after.items()}
+        program.graph[layer.name].op.begin(left)
+    return found
+
+
+def _updated(
+    program: Program,
+    network: Network,
+    layer: Layer,
+    sent: Spikes,
+    after: dict[str, Array],
+    left: dict[str, Array],
+) -> int:
+    """Updates of one layer in one presentation: registers `after` each step, and `left` before the first."""
     updated = np.zeros((len(sent[layer.name]), *layer.box), bool)
-    for register in kept:
+    for register in after.values():
         updated[1:] |= register[:-1].reshape(-1, *layer.box) != 0
+    for register in left.values():
+        updated[0] |= register.reshape(layer.box) != 0
     bias = np.asarray(getattr(program.graph[layer.name].op, "bias_mantissa", 0)) != 0
     updated |= bias.reshape(layer.box if bias.ndim else ())
     single = Grid(*(units(size) for size in layer.box))

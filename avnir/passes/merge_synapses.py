@@ -19,7 +19,7 @@ holds when a window begins is 0, so b must not pass through one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -29,6 +29,7 @@ from avnir.errors import Finding, GraphError, UnsupportedError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array, Shape
 from avnir.ir.real import Conv2d, Delay, Flatten, Li, Lif, Linear, RealOperation, Threshold
+from avnir.ir.real_sparse import Sparse
 from avnir.passes.note import Note
 from avnir.passes.synapse_algebra import Synapse, after, flattened, identity, made_shape, scaled
 
@@ -69,45 +70,77 @@ class MergeSynapses:
         return graph.with_nodes(nodes), notes
 
 
+@dataclass(frozen=True)
+class _Port:
+    """One port of the layer `node`, whose inputs are those of the port: a synapse for each path into it.
+
+    `constant` is what else flows in, in every step, of the layer's shape.
+    """
+
+    node: Node
+    paths: list[Path]
+    synapses: list[Synapse]
+    constant: Array
+
+
 def _merged(graph: Graph, node: Node, taken: Iterable[str]) -> tuple[list[Node], list[str]]:
     """The layer `node` behind the synapses into its ports, in order; and what to tell about it."""
     layer = _layer(node)
-    made: list[Node] = []
-    feeding: list[tuple[str, ...]] = []
-    notes: list[str] = []
-    for port in node.op.ports(node.inputs):  # type: ignore[attr-defined]
-        entered = replace(node, inputs=port)
-        names = {*taken, *(new.name for new in made)}
+    ports = []
+    for names in node.op.ports(node.inputs):  # type: ignore[attr-defined]
+        entered = replace(node, inputs=names)
         constant = _silence(graph, entered)
         if isinstance(layer, Lif | Li):
             layer, constant = _biased(layer, constant)
-        synapses, told = _synapses(graph, entered, _paths(graph, entered), constant, names)
-        made += [new for way in synapses for new in way]
-        feeding.append(tuple(way[-1].name for way in synapses))
+        paths = _paths(graph, entered)
+        synapses = [_composed(graph, entered, source, path) for source, path in paths]
+        ports.append(_Port(entered, paths, synapses, np.broadcast_to(constant, graph.shapes[node.name])))
+    made: list[Node] = []
+    feeding: list[tuple[str, ...]] = []
+    notes: list[str] = []
+    for port in _of_one_shape(graph, ports):
+        ways, told = _placed_synapses(graph, port, {*taken, *(new.name for new in made)})
+        made += [new for way in ways for new in way]
+        feeding.append(tuple(way[-1].name for way in ways))
         notes += told
     if len(feeding) > 1:
         layer = layer.replace(second=len(feeding[-1]))
     return [*made, Node(node.name, layer, sum(feeding, ()), node.source)], notes
 
 
-def _synapses(
-    graph: Graph, node: Node, paths: list[Path], into_current: Array, taken: Iterable[str]
-) -> tuple[list[list[Node]], list[str]]:
-    """For each path into `node`, the nodes that replace it, in order; and what to tell about it.
+def _of_one_shape(graph: Graph, ports: list[_Port]) -> list[_Port]:
+    """The ports as they are, or with synapses between rows, where they make or need different shapes."""
+    found = {shape for port in ports for shape in _made_shapes(graph, port)}
+    (shape, *others) = found
+    if not others and all(not np.any(p.constant) or _same_in_channels(p.constant, shape) for p in ports):
+        return ports
+    sparse = any(isinstance(op, Sparse) for port in ports for op in port.synapses)
+    return [
+        replace(
+            port,
+            synapses=[
+                flattened(op, graph.shapes[source], sparse)
+                for op, (source, _) in zip(port.synapses, port.paths, strict=True)
+            ],
+        )
+        for port in ports
+    ]
 
-    `into_current`, a constant that the neuron takes through synapses, comes last.
+
+def _made_shapes(graph: Graph, port: _Port) -> Iterator[Shape]:
+    for op, (source, _) in zip(port.synapses, port.paths, strict=True):
+        yield made_shape(op, graph.shapes[source])
+
+
+def _placed_synapses(graph: Graph, port: _Port, taken: Iterable[str]) -> tuple[list[list[Node]], list[str]]:
+    """For each path into the port, the nodes that replace it, in order; and what to tell about it.
+
+    A constant, which arrives through synapses, comes last.
     """
-    synapses = [_composed(graph, node, source, path) for source, path in paths]
-    sources = [graph.shapes[source] for source, _ in paths]
-    shape, *others = {made_shape(op, s) for op, s in zip(synapses, sources, strict=True)}
-    constant = np.broadcast_to(into_current, graph.shapes[node.name])
-    if others or (np.any(constant) and not _same_in_channels(constant, shape)):
-        synapses = [flattened(op, s) for op, s in zip(synapses, sources, strict=True)]
-        shape = (constant.size,)
+    node, names = port.node, set(taken)
     made: list[list[Node]] = []
     notes: list[str] = []
-    names = set(taken)
-    for (source, path), synapse in zip(paths, synapses, strict=True):
+    for (source, path), synapse in zip(port.paths, port.synapses, strict=True):
         name = _free_name(f"{source}__{node.name}", names)
         place = path[-1].source if path else node.source
         made.append(
@@ -121,8 +154,8 @@ def _synapses(
         names |= {part.name for part in made[-1]}
         if len(path) > 1:
             notes.append(f"{', '.join(step.name for step in path)} merged into one synapse from {source}")
-    if np.any(constant):
-        made.append(_ticking(node, constant, shape, names))
+    if np.any(port.constant):
+        made.append(_ticking(node, port.constant, next(_made_shapes(graph, port)), names))
         notes.append(f"its bias is a synapse from {made[-1][2].name}, which spikes in every step")
     return made, notes
 
@@ -174,7 +207,7 @@ def _composed(graph: Graph, node: Node, source: str, path: tuple[Node, ...]) -> 
         before = graph.shapes[path[index - 1].name] if index else shape
         synapse = after(step.op, synapse, shape, before)
     gain = getattr(node.op, "gain", np.array(1.0))
-    return scaled(synapse or identity(shape), gain, shape, graph.shapes[node.name])
+    return scaled(synapse or identity(shape, shape), gain, shape, graph.shapes[node.name])
 
 
 def _begins_synapses(node: Node) -> bool:

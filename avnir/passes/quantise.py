@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -55,13 +55,15 @@ class Quantise:
 
     `weight_bits`, 2 to 8, is the width of the weights, sign included; `granularity`, one of
     GRANULARITIES, says which neurons share a scale; `calibration`, example inputs `[T, B, *shape]` by name,
-    has the integers chosen by the spikes that they give on them (`calibrate`).
+    has the integers chosen by the spikes that they give on them (`calibrate`); with their `labels`, `[B]`,
+    data-free ones are kept if those decide more of the samples right.
     """
 
     name: ClassVar[str] = "quantise"
     weight_bits: int = 8
     granularity: str = "channel"
     calibration: Mapping[str, Array] | None = None
+    labels: Array | None = None
 
     def __call__(self, graph: Graph) -> tuple[Graph, list[Note]]:
         findings = [_real_input(node) for node in graph.inputs if message_bits(node) is None]
@@ -73,7 +75,7 @@ class Quantise:
         ]
         notes: list[Note] = []
         messages: dict[str, Message] = {}
-        examples = None if self.calibration is None else Examples.of(graph, self.calibration)
+        examples = None if self.calibration is None else Examples.of(graph, self.calibration, self.labels)
         for node in graph.select(lambda op: op.sends):  # type: ignore[attr-defined]
             if not node.op.stateful:
                 made, messages[node.name], told = message_layer(graph, node, messages, largest)
@@ -88,6 +90,11 @@ class Quantise:
             notes += [Note(self.name, node.name, text) for text in told]
         if findings:
             raise UnsupportedError("these neurons have no form in the chip's integers", findings)
+        if examples is not None and (decided := _decided(examples)):
+            if decided.declined:
+                plain, account = replace(self, calibration=None, labels=None)(graph)
+                return plain, [decided, *account]
+            notes.append(decided)
         for out in graph.outputs:
             shape = graph.shapes[out.name]
             nodes.append(
@@ -115,6 +122,18 @@ class Quantise:
         if any(synapse.source not in examples.real for synapse in layer.synapses):
             return rounded_nearest(layer, scales, largest), ("not calibrated: numbers feed it, not spikes",)
         return calibrated(layer, scales, largest, examples)
+
+
+def _decided(examples: Examples) -> Note | None:
+    """How many samples the integers decide right; declined where data-free ones decide more so."""
+    free, chosen = examples.right(examples.free), examples.right(examples.arrived)
+    if free is None or chosen is None:
+        return None
+    judging = len(range(examples.extent[1])[examples.halves[1]])
+    text = f"of {judging} judging samples {chosen} are decided right, {free} with data-free integers"
+    if free > chosen:
+        return Note(Quantise.name, examples.decides, f"not calibrated: {text}", declined=True)
+    return Note(Quantise.name, examples.decides, text)
 
 
 def _potentials(node: Node) -> dict[str, Message]:

@@ -46,7 +46,7 @@ def _(op: Flatten | Delay, first: Synapse | None, source: Shape, before: Shape) 
 
 @after.register
 def _(op: Scale, first: Synapse | None, source: Shape, before: Shape) -> Synapse | None:
-    return scaled(first or identity(before), op.scale, source, before)
+    return scaled(first or identity(source, before), op.scale, source, before)
 
 
 @after.register
@@ -81,11 +81,16 @@ def _(op: Sparse, first: Synapse | None, source: Shape, before: Shape) -> Synaps
     return sparse_of(coordinates(op) @ made)
 
 
-def identity(shape: Shape) -> Synapse:
-    """Each value to itself: a 1x1 convolution per channel for (C, H, W), else a unit matrix."""
-    if len(shape) == 3:
-        return Conv2d(weight=np.ones((shape[0], 1, 1, 1)), groups=shape[0])
-    count = math.prod(shape)
+def identity(source: Shape, before: Shape) -> Synapse:
+    """Each value of `source`, seen as `before`, to itself.
+
+    A 1x1 convolution per channel for (C, H, W), a unit matrix for a row, else a Sparse.
+    """
+    count = math.prod(before)
+    if len(before) == 3 and source == before:
+        return Conv2d(weight=np.ones((before[0], 1, 1, 1)), groups=before[0])
+    if len(before) == 3:
+        return Sparse.moved(count, np.arange(count))
     check_size(count, count)
     return Linear(weight=np.eye(count))
 
@@ -232,9 +237,11 @@ def made_shape(op: Synapse, source: Shape) -> Shape:
     return op.output_shape(source if isinstance(op, Conv2d) else (math.prod(source),))
 
 
-def flattened(op: Synapse, source: Shape) -> Linear | Sparse:
-    """The same synapse on the flattened source."""
-    return Linear(weight=conv_matrix(op, source)) if isinstance(op, Conv2d) else op
+def flattened(op: Synapse, source: Shape, sparse: bool = False) -> Linear | Sparse:
+    """The same synapse on the flattened source; a convolution as a matrix, or `sparse`."""
+    if not isinstance(op, Conv2d):
+        return op
+    return sparse_of(conv_coordinates(op, source)) if sparse else Linear(weight=conv_matrix(op, source))
 
 
 def check_size(rows: int, columns: int) -> None:

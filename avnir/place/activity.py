@@ -26,12 +26,13 @@ from avnir.place.work import Spikes, contracted, operations
 class Step:
     """One chip step of B samples, by core `[B, K]` in the order of the placement's addresses.
 
-    `messages` `[B]`: from core to core; `links` `[B, chips * links]`: those on every link; `between_chips`
-    `[B]`: those from chip to chip, which load no link.
+    `operations`: the synaptic ones by kind of connection (`Link.kind`); `messages` `[B]`: from core to core;
+    `links` `[B, chips * links]`: those on every link; `between_chips` `[B]`: those from chip to chip, which
+    load no link.
     """
 
     spikes: Array
-    operations: Array
+    operations: Mapping[str, Array]
     messages: Array
     links: Array
     between_chips: Array
@@ -59,7 +60,8 @@ class Activity:
         }
         batch = next(iter(self.spikes.values())).shape[1]
         placed, chips = self.placement, self.placement.chips
-        spikes, done = np.zeros((batch, placed.cores)), np.zeros((batch, placed.cores))
+        spikes = np.zeros((batch, placed.cores))
+        done = {link.kind: np.zeros((batch, placed.cores)) for link in self.network.links}
         tiles = np.zeros((batch, chips * self.mesh.tiles, chips * self.mesh.tiles))
         for name in sent.keys() & self.network.layers.keys():
             own = _members(placed.grids[name])
@@ -67,7 +69,7 @@ class Activity:
         for link in self.network.links:
             if link.source in sent:
                 into = operations(link, placed.grids[link.target], sent[link.source])
-                np.add.at(done.T, self._cores[link.target], _flat(into).T)
+                np.add.at(done[link.kind].T, self._cores[link.target], _flat(into).T)
                 if link.source in self.network.layers:
                     tiles += self._between_tiles(link, sent[link.source])
         links, between = self._per_chip(tiles)

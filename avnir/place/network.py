@@ -25,10 +25,12 @@ Box = tuple[int, int, int]
 class Link:
     """Synapses of one connection: `bits` a weight, `delay_bits` a synapse, `taps` kH x kW of a convolution.
 
-    `source` is a layer or an input; `shared` says that one kernel serves every position (a convolution).
+    `kind` is "dense", "conv" or "sparse"; `source` a layer or an input; `shared` says that one kernel serves
+    every position (a convolution).
     """
 
     name: str
+    kind: str
     source: str
     target: str
     axes: tuple[Blocks, Axis, Axis]
@@ -104,7 +106,8 @@ def _link(node: Node, target: str, axes: tuple[Blocks, Axis, Axis], delay_bits: 
     bits = op.needs()["weight_bits"]  # type: ignore[attr-defined]
     kernel = op.weight.shape[2:]  # type: ignore[attr-defined]
     late = delay_bits if op.delay else 0  # type: ignore[attr-defined]
-    return Link(node.name, node.inputs[0], target, axes, bits, late, bool(kernel), math.prod(kernel))
+    kind, taps = op.kind.lower(), math.prod(kernel)
+    return Link(node.name, kind, node.inputs[0], target, axes, bits, late, bool(kernel), taps)
 
 
 def _layer(graph: Graph, node: Node) -> Layer:
@@ -158,5 +161,6 @@ AXES: Mapping[type, Callable[..., _Axes | None]] = {
 }
 """How each kind of connection joins two boxes, None where it does not; a new kind needs its entry here.
 
-Listed synapses are placed as if there were all: an upper bound, which takes no core too few.
+Listed synapses are placed as if there were all: an upper bound, which takes no core too few. What a run does
+on each core, and so the latency and the messages that are priced, counts them likewise.
 """

@@ -103,45 +103,60 @@ def too_many(problem: Problem, made: Plan, usable: int, chips: int) -> list[Find
 def _whole(problem: Problem, made: Plan, usable: int, chips: int) -> Finding:
     """Cores in all; tried: fewer bits for all weights, then more cores and chips."""
     lent = chips * usable
-    remedies = [f"{made.used - lent} more cores would, that is {-(-made.used // usable)} chips"]
+    needed = _counted(-(-made.used // usable), "chip")
+    remedies = [f"{_counted(made.used - lent, 'more core')} would, that is {needed}"]
     bits, less = _most_bits(problem, problem.network.links, lent)
     if bits is not None:
         remedies.insert(
-            0, f"{bits}-bit weights would fit ({less.used} cores, {_words(less)} words of SynMem)"
+            0,
+            f"{bits}-bit weights would fit ({_counted(less.used, 'core')}, {_words(less)} words of SynMem)",
         )
     neurons = sum(layer.neurons for layer in problem.network.layers.values())
     there = f"one chip has {usable}" if chips == 1 else f"{chips} chips have {lent}"
+    ones = "one" if lent == 1 else "ones"
     taken = f"takes {made.used} cores ({neurons} neurons, {_words(made)} words of SynMem)"
-    return Finding("the whole program", f"{taken}, but {there} usable ones", _sentence(remedies))
+    return Finding("the whole program", f"{taken}, but {there} usable {ones}", _sentence(remedies))
 
 
 def _layer(problem: Problem, layer: Layer, made: Plan, lent: int) -> Finding:
     """What binds in one layer; tried: fewer bits for its weights alone."""
-    columns = binding(problem, layer, made.grids)
     pieces = made.grids[layer.name].pieces
-    bound = f"{' and '.join(columns)} {'bind' if len(columns) > 1 else 'binds'}"
+    bound = _bound(list(binding(problem, layer, made.grids)))
     bits, less = _most_bits(problem, problem.network.into(layer.name), lent)
     saved = made.used - less.used
     if bits is not None:
         words = _words(less, layer)
-        remedy = f"{bits}-bit weights here would fit the program ({less.used} cores; {words} words here)."
+        cores = _counted(less.used, "core")
+        remedy = f"{bits}-bit weights here would fit the program ({cores}; {words} words here)."
     elif saved > 0:
-        cores = f"{saved} core{'s' if saved > 1 else ''}"
-        remedy = f"{FEWEST_BITS}-bit weights here save {cores}, not enough alone."
+        remedy = f"{FEWEST_BITS}-bit weights here save {_counted(saved, 'core')}, not enough alone."
     else:
         remedy = "Fewer bits here save no core; use fewer neurons."
     return Finding(layer.place, f"{bound}: {pieces} pieces of {layer.neurons} neurons in all", remedy)
 
 
 def binding(problem: Problem, layer: Layer, grids: Grids) -> Mapping[str, int]:
-    """The columns that alone would need the most pieces, with that number; tried one column at a time."""
+    """The columns that alone would need the most pieces, with that number; tried one column at a time.
+
+    None where the layer fits a core whole, and was cut so that its pieces fill what others leave.
+    """
     start = {**grids, layer.name: whole(layer.box)}
     alone = {
         column: finer(dataclasses.replace(problem, core=only(problem.core, column)), layer, start).pieces
         for column in (*COLUMNS, "Pool")
     }
     most = max(alone.values())
-    return {column: pieces for column, pieces in alone.items() if pieces == most}
+    return {column: pieces for column, pieces in alone.items() if pieces == most > 1}
+
+
+def _bound(columns: list[str]) -> str:
+    if not columns:
+        return "it fits a core, and is cut to fill others"
+    return f"{' and '.join(columns)} {'bind' if len(columns) > 1 else 'binds'}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _most_bits(problem: Problem, links: tuple[Link, ...], lent: int) -> tuple[int | None, Plan]:

@@ -23,8 +23,12 @@ Spikes = Mapping[str, Array]
 
 
 def spikes_of(network: Network, inputs: Mapping[str, Array], trace: Trace) -> Spikes:
-    """What every layer and input sends in a run, bool `[T, B, C, H, W]`; DataError where one is missing."""
-    sent = {**{name: np.asarray(array) for name, array in inputs.items()}, **trace.spikes}
+    """What every layer and input sends in a run, bool `[T, B, C, H, W]`; DataError where one is missing.
+
+    T counts every presentation of the window, one after the other.
+    """
+    times = len(trace.presented)
+    sent = {**{name: np.concatenate([np.asarray(a)] * times) for name, a in inputs.items()}, **trace.sent}
     wanted = [*network.inputs, *network.layers]
     if missing := [name for name in wanted if name not in sent]:
         raise DataError(f"the trace has no spikes of {', '.join(missing)}; record it with this program")

@@ -13,8 +13,10 @@ the samples that they were made for are not chosen. Candidates differ in
 - the threshold: the nearest integer, and then one lower or one higher.
 
 Each group of neurons that has its own scale chooses for itself, and keeps the data-free integers unless
-another candidate is strictly better. A candidate whose current could overflow is none. A layer that no
-rounding changes has nothing to choose.
+another candidate is strictly better. Where labels are known, of candidates of the layer that decides that
+agree in equally many slots the one is taken with which more judging samples are decided right (`Decision`);
+and if data-free integers decide more of them right in the end, the pass keeps those for the whole program.
+A candidate whose current could overflow is none. A layer that no rounding changes has nothing to choose.
 
 Weights are chosen for the data: for inputs unlike the examples they can be worse than data-free ones. All is
 deterministic, but as its sums are made in float64 by the machine's linear algebra, another machine may
@@ -23,13 +25,14 @@ decide a near tie differently.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from avnir.ir.operation import Array
 from avnir.numerics import fixed
+from avnir.rounding.decision import Decision
 from avnir.rounding.examples import Examples
 from avnir.rounding.layer_run import different, stepped, summed
 from avnir.rounding.moments import MAX_INPUTS, Bundle, bundles
@@ -59,21 +62,22 @@ def calibrated(
         steps, samples = examples.extent
         seen = f"{samples} samples x {steps} steps"
         told = (f"calibrated on {seen}: {now} of its spike slots agree, {before} with data-free ones", *told)
-    arriving = [examples.arriving(synapse) for synapse in layer.synapses]
-    current = delivered(layer, chosen, arriving).astype(np.int64)
-    examples.arrived[layer.node.name] = stepped(neurons(layer, chosen), current)
+    examples.arrived[layer.node.name] = _sent(layer, chosen, examples, examples.arrived)
+    if examples.labels is not None:
+        examples.free[layer.node.name] = _sent(layer, first, examples, examples.free)
     return chosen, told
+
+
+def _sent(layer: Layer, integers: Rounded, examples: Examples, before: Mapping[str, Array]) -> Array:
+    """The spikes of a layer's integers behind the layers that sent `before`."""
+    arriving = [examples.arriving(synapse, before) for synapse in layer.synapses]
+    return stepped(neurons(layer, integers), delivered(layer, integers, arriving).astype(np.int64))
 
 
 def delivered(layer: Layer, integers: Rounded, arriving: Sequence[Array]) -> Array:
     """What a layer's connections make of the spikes that arrive, whole float64 numbers `[T, B, *shape]`."""
     pairs = zip(integers.weights, integers.scales.exponents, strict=True)
     return summed(layer, [weight * 2.0**exponent for weight, exponent in pairs], arriving)
-
-
-def _halves(samples: int) -> tuple[slice, slice]:
-    """The samples whose moments are taken, and those that judge: every other one, or the only one twice."""
-    return (slice(0, None, 2), slice(1, None, 2)) if samples > 1 else (slice(None), slice(None))
 
 
 def _left_alone(layer: Layer, examples: Examples) -> Iterator[str]:
@@ -98,16 +102,22 @@ class _Search:
 
     def __init__(self, layer: Layer, largest: int, examples: Examples) -> None:
         self.layer, self.largest = layer, largest
-        fitted, judged = _halves(examples.extent[1])
+        fitted, judged = examples.halves
         self.wanted = examples.real[layer.node.name][:, judged]
         self.fitted = [examples.arriving(synapse)[:, fitted] for synapse in layer.synapses]
         self.arriving = [examples.arriving(synapse)[:, judged] for synapse in layer.synapses]
         modelled = (examples.modelled(synapse)[:, judged] for synapse in layer.synapses)
+        self.decision: Decision | None = None
+        if examples.labels is not None and examples.decides == layer.node.name:
+            self.decision = Decision(layer, examples.labels[judged])
         self.mean_current = self._mean(summed(layer, (s.op.weight for s in layer.synapses), modelled))
 
     def best(self, first: Rounded) -> Rounded:
         """The best of all candidates, for each group of neurons."""
-        chosen, least = first, self.different(first)
+        spikes = self._spikes(first, self._current(first))
+        chosen, least = first, different(self.layer, spikes, self.wanted)
+        if self.decision is not None:
+            self.decision.start(spikes)
         for candidate in self._candidates(first):
             current = self._current(candidate)
             for tried in self._biases(candidate, current):
@@ -124,20 +134,23 @@ class _Search:
 
     def different(self, integers: Rounded) -> Array:
         """Slots that differ from the real graph's, `[groups]`."""
-        return self._different(integers, self._current(integers))
+        return different(self.layer, self._spikes(integers, self._current(integers)), self.wanted)
 
-    def _different(self, integers: Rounded, current: Array) -> Array:
-        spikes = stepped(neurons(self.layer, integers), current.astype(np.int64))
-        return different(self.layer, spikes, self.wanted)
+    def _spikes(self, integers: Rounded, current: Array) -> Array:
+        return stepped(neurons(self.layer, integers), current.astype(np.int64))
 
     def _current(self, integers: Rounded) -> Array:
         return delivered(self.layer, integers, self.arriving)
 
     def _better(self, chosen: Rounded, least: Array, tried: Rounded, current: Array) -> tuple[Rounded, Array]:
         """The better of two for each group; the current is that of the one that is tried."""
-        found = self._different(tried, current)
+        spikes = self._spikes(tried, current)
+        found = different(self.layer, spikes, self.wanted)
         fits = self.layer.accumulated(tried.worst_sum(self.layer)) < CURRENT_LIMIT
         better = fits & (found < least)
+        if self.decision is not None:
+            self.decision.take(better, spikes)
+            better |= self.decision.take_improving(fits & (found == least), spikes)
         return chosen.where(better, self.layer, tried), np.where(better, found, least)
 
     def _candidates(self, first: Rounded) -> Iterator[Rounded]:

@@ -23,9 +23,12 @@ from avnir.hardware.lava.limits import check
 from avnir.hardware.lava.supervisor import Worker, scratch
 from avnir.ir.graph import Graph
 from avnir.ir.operation import Array
+from avnir.ir.presentations import presentations
 from avnir.program import Program
 from avnir.trace import Trace, checked_inputs
 
+NAMES = {"in-process": "lava", "runtime": "lava-runtime", "chip": "loihi2"}
+"""The backends by the way in which the worker runs a program."""
 TIMEOUT = "AVNIR_LAVA_TIMEOUT"
 START_SECONDS = 120.0
 STEP_SECONDS = 0.05
@@ -45,15 +48,16 @@ class LavaSession:
 
     def run(self, inputs: Mapping[str, Array], states: bool = False) -> Trace:
         """Run every sample's window, one after the other; see `avnir.backend.Session.run`."""
-        if states and self.way == "runtime":
-            raise BackendError("the backend lava-runtime cannot read registers; use the backend lava")
+        if states and self.way != "in-process":
+            name = NAMES[self.way]
+            raise BackendError(f"the backend {name} cannot read registers; use the backend lava")
         arrays = checked_inputs(self.program.graph, inputs)
         steps, batch = next(iter(arrays.values())).shape[:2]
         given, made = self.folder / "inputs.npz", self.folder / "trace.npz"
         integers: dict[str, Any] = {f"inputs/{n}": array.astype(np.int32) for n, array in arrays.items()}
         np.savez(given, **integers)
         files = {"program": str(self.folder / "program"), "inputs": str(given), "trace": str(made)}
-        work = steps * batch + self.program.latency
+        work = steps * batch * presentations(self.program.graph) + self.program.latency
         limit = self.limit or time_limit(self.program.graph, work)
         self.worker.ask({"way": self.way, "states": states, **files}, limit)
         trace = Trace.load(made)
@@ -112,9 +116,11 @@ def _synapses(graph: Graph) -> int:
     return total
 
 
-in_process = LavaBackend("lava", "Lava's own process models, called in one process", "in-process")
+in_process = LavaBackend(
+    NAMES["in-process"], "Lava's own process models, called in one process", "in-process"
+)
 runtime = LavaBackend(
-    "lava-runtime",
+    NAMES["runtime"],
     "Lava's runtime: one system process for each Lava process",
     "runtime",
     expected_failures={"states": "registers cannot be read after each step without slowing every run"},

@@ -13,11 +13,11 @@ HEAD = '''#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the program beside this file as Lava processes (lava-nc 0.10.0, Python 3.10, numpy below 2).
 
-    python lava.py --inputs inputs.npz
+    python lava.py --inputs inputs.npz [--chip]
 
 inputs.npz holds, by input name, integers [T, B, *shape]; what comes out is trace.npz, with the spikes of
-every layer on the model's time base. The processes are Lava's own simulation of the chip; on Loihi 2
-itself, which needs Intel's extension of Lava, this was not tested.
+every layer on the model's time base. The processes are Lava's own simulation of the chip. With --chip they
+are Loihi 2's, which needs Intel's extension of Lava and was not tested on silicon.
 
 {table}
 """

@@ -2,7 +2,8 @@
 
 One job a line on standard input:
 
-    {"way": "in-process" | "runtime", "program": folder, "inputs": file, "trace": file, "states": bool}
+    {"way": "in-process" | "runtime" | "chip", "program": folder, "inputs": file, "trace": file,
+     "states": bool}
 
 and one reply a line on standard output: `{"done": seconds}` or `{"error": text}`. Whatever Lava prints
 goes to standard error. The parent ends the worker by closing its input.
@@ -94,7 +95,7 @@ def connect(executable: Any, turns: Turns) -> None:
 def run_in_process(network: Network, states: bool) -> dict[str, Any]:
     """All process models in this process, step by step.
 
-    Returns the registers of every layer after each step, int32 `[T, B, *shape]`, if `states`.
+    Returns the registers of every layer after each step, named as in a saved trace, if `states`.
     """
     import numpy as np
 
@@ -118,7 +119,8 @@ def run_in_process(network: Network, states: bool) -> dict[str, Any]:
         turns.step()
         for key, (model, register) in watched.items():
             records[key][step] = getattr(model, register)
-    return {key: network.aligned(key.split("/")[1], record) for key, record in records.items()}
+    aligned = (network.aligned(key, record) for key, record in records.items())
+    return {name: array for arrays in aligned for name, array in arrays.items()}
 
 
 def run(job: dict[str, Any]) -> float:
@@ -130,13 +132,14 @@ def run(job: dict[str, Any]) -> float:
     with np.load(job["inputs"], allow_pickle=False) as file:
         inputs = {key.removeprefix("inputs/"): file[key] for key in file.files}
     with tempfile.TemporaryDirectory(dir=Path(job["trace"]).parent) as folder:
-        built = network.Network(network.Program(Path(job["program"])), inputs, Path(folder))
+        program, chip = network.Program(Path(job["program"])), job["way"] == "chip"
+        built = network.Network(program, inputs, Path(folder), chip)
         started = time.perf_counter()
-        if job["way"] == "runtime":
+        if job["way"] == "in-process":
+            registers = run_in_process(built, job["states"])
+        else:
             network.run_in_runtime(built)
             registers = {}
-        else:
-            registers = run_in_process(built, job["states"])
         seconds = time.perf_counter() - started
         np.savez(job["trace"], **built.trace(), **registers)
     return seconds

@@ -86,6 +86,24 @@ def test_chips_and_cores_that_do_not_do(capsys: pytest.CaptureFixture[str]) -> N
     assert "chip_link_energy" in two["energy_per_sample"]["refused_for"]
 
 
+def test_a_placement_balanced_by_the_run_is_shown_beside_the_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plain = as_json(capsys, "--target", "loihi2", *FEW)
+    record = as_json(capsys, "--target", "loihi2", "--balance", *FEW)
+    assert (plain["placement"]["balanced"], record["placement"]["balanced"]) == (False, True)
+    assert record["unbalanced"]["latency"] == plain["latency"]
+    assert "unbalanced" not in plain
+    assert record["latency"]["step_ns"]["mean"] < plain["latency"]["step_ns"]["mean"]
+    main(["bench", MODEL, "--target", "loihi2", "--balance", *FEW])
+    text = capsys.readouterr().out.split("balanced by this run")[1]
+    for latency, placed_by in ((plain["latency"], "most possible"), (record["latency"], "this run")):
+        row = next(line for line in text.splitlines() if line.strip().startswith(placed_by))
+        assert f"{latency['step_ns']['mean']:.0f} ns" in row
+        busiest = latency["busiest_core"]
+        assert f"chip {busiest['chip']}, core {busiest['core']} (" in row
+
+
 def test_a_network_without_inputs_cannot_be_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

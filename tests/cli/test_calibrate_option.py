@@ -13,6 +13,7 @@ from avnir import target
 from avnir.cli import main
 from avnir.compile import compile_graph
 from avnir.export import read_nir, write_nir
+from avnir.ir.interpret_integer import interpret_integer
 from avnir.program import Program
 from tests.networks import audio_visual, spikes
 
@@ -68,6 +69,24 @@ def test_without_a_file_it_is_the_inputs_that_are_compared(run: Run, model: Path
         for more in ((), ("--calibrate",))
     ]
     assert agreements[0] < agreements[1]
+
+
+def test_labels_in_the_file_are_used(run: Run, model: Path, tmp_path: Path) -> None:
+    """Labels that data-free integers give: nothing decides more of them right."""
+    graph, chip = read_nir(model), target.load("loihi2")
+    parts = [spikes(graph, seed, steps=8) for seed in range(8)]
+    inputs = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+    free = compile_graph(graph, chip, 2).program
+    labels = interpret_integer(free.graph, inputs).decisions()
+    chosen = compile_graph(graph, chip, 2, inputs).program
+    assert not np.array_equal(interpret_integer(chosen.graph, inputs).decisions()[1::2], labels[1::2])
+    np.savez(tmp_path / "labelled.npz", labels=labels, **inputs)
+    out, labelled = tmp_path / "out", tmp_path / "labelled.npz"
+    arguments = ("export", model, "--target", "loihi2", "--weight-bits", 2, "--out", out)
+    status, said, error = run(*arguments, "--calibrate", labelled)
+    assert status == 0, error
+    assert "not calibrated: data-free integers decide more of 24 samples x 8 steps right" in said
+    assert Program.load(out / "program").graph == free.graph
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from avnir.cost.synops import count
 from avnir.errors import DataError, ProgramError, TargetError
 from avnir.ir import integer
 from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.integer_sparse import Sparse
 from avnir.ir.interpret_integer import interpret_integer
 from avnir.ir.latency import latencies
 from avnir.ir.operation import Array
@@ -103,7 +104,7 @@ def test_no_synaptic_operation_is_lost(seed: int) -> None:
     )
     steps = [activity.at(step) for step in range(activity.steps)]
     stored = count(program, inputs, trace).total["stored"] * 3
-    assert sum(step.operations.sum() for step in steps) == pytest.approx(stored)
+    assert sum(done.sum() for step in steps for done in step.operations.values()) == pytest.approx(stored)
     assert sum(step.spikes.sum() for step in steps) == sum(array.sum() for array in trace.spikes.values())
 
 
@@ -163,6 +164,27 @@ def test_loihi_has_times_of_its_own() -> None:
     found = latency(program, place(program, LOIHI1), LOIHI1, inputs, trace)
     assert found.terms["neurons"][1, 0] == pytest.approx(5 * (6.0 + 3.7) + 3 * 30)
     assert found.figures["barrier"].value == 600
+
+
+def test_each_kind_of_connection_has_its_time_where_one_was_published() -> None:
+    """16 inputs through a kernel of one tap into 16 neurons, and those through 2 listed synapses each."""
+    listed = Sparse.of(np.ones((2, 16), np.int8))
+    nodes = (
+        Node("x", integer.Input((1, 4, 4))),
+        Node("c0", integer.Conv(np.ones((1, 1, 1, 1), np.int8)), ("x",)),
+        Node("l0", lif((1, 4, 4), threshold=0), ("c0",)),
+        Node("c1", listed, ("l0",)),
+        Node("l1", lif((2,), threshold=0), ("c1",)),
+        Node("out", integer.Output((2,)), ("l1",)),
+    )
+    program = Program(verified(Graph("integer", nodes)), "loihi1")
+    inputs = {"x": np.ones((1, 1, 1, 4, 4), np.uint8)}
+    trace = interpret_integer(program.graph, inputs)
+    one, two = (latency(program, place(program, chip), chip, inputs, trace) for chip in (LOIHI1, LOIHI2))
+    assert one.terms["synapses"][:, 0] == pytest.approx([16 * 3.1, 32 * 4.7, 0])
+    assert two.terms["synapses"][:, 0] == pytest.approx([16 * 0.76, 32 * 0.76, 0])
+    assert "synaptic_operation_conv_latency" in one.figures
+    assert "synaptic_operation_latency" not in one.figures
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,12 @@ from avnir.ir.interpret_integer import interpret_integer
 from avnir.ir.operation import Array
 from avnir.place import Placement, place
 from avnir.place.balance import equal
+from avnir.place.grid import cut
+from avnir.place.memory import RULES
+from avnir.place.network import network_of
 from avnir.place.pack import busiest, pack
+from avnir.place.problem import Problem
+from avnir.place.remedies import binding
 from avnir.place.resources import NAMES, Capacity, capacity
 from avnir.place.table import core_rows, layer_rows
 from avnir.program import Program
@@ -248,6 +253,24 @@ def test_remedies_were_tried_and_work() -> None:
     assert place(program, LOIHI2, cores=45 + more).cores == 45 + more
     here = int(re.search(r"(\d)-bit weights here would fit", layer.remedy)[1])  # type: ignore[index]
     assert place(with_bits(program, here, ("c0",)), LOIHI2, cores=45).cores <= 45
+
+
+def test_one_core_is_singular() -> None:
+    program = chain((1600,), Dense(1600, 8), Dense(10, 8))
+    with pytest.raises(LimitError, match=r"1 more core would, that is 2 chips\.") as caught:
+        place(program, LOIHI2, cores=place(program, LOIHI2).cores - 1)
+    assert not re.search(r"\b1 (more )?(cores|chips)", str(caught.value))
+
+
+def test_only_columns_that_bind_are_named() -> None:
+    """A layer that fits a core whole may be cut all the same, to fill what other layers leave."""
+    program = chain((64,), Dense(10, 8), Dense(3000, 8), Dense(3000, 8))
+    problem = Problem(network_of(program.graph, 6), RULES["pool"], capacity(LOIHI2.limits), None)
+    grids = {name: cut(layer.box, (2, 1, 1)) for name, layer in problem.network.layers.items()}
+    found = {name: binding(problem, layer, grids) for name, layer in problem.network.layers.items()}
+    assert found["l0"] == {} == found["l1"]
+    assert set(found["l2"]) == {"SynMem", "Pool"}
+    assert all(pieces > 1 for pieces in found["l2"].values())
 
 
 def test_a_layer_bound_by_neurons_is_told_that_bits_do_not_help() -> None:

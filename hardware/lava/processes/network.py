@@ -8,9 +8,9 @@ Every node becomes Lava's own process where there is one: `Dense` and `DelayDens
 `DelaySparse`, `Conv`, `LIFReset`, `GradedVec` and `GradedReluVec`, `ProdNeuron`, and `RingBuffer` for the
 inputs. Ours are `ProgrammableLif` (the resets that the fixed neuron lacks), `Readout` (its LIF without a
 threshold, which sends its potential), `InverseRoot` (its `InvSqrt` for any number of neurons and any
-value), `DeltaReset` and `SigmaDeltaReset` (its sigma-delta neurons, set to zero before a window), `Delay`
-(a Conv that delivers later), `Gate` (in front of a connection with a lag) and `Sink` (the record of a
-layer).
+value), `WindowSum` (sums over a window), `DeltaReset` and `SigmaDeltaReset` (its sigma-delta neurons, set to
+zero before a window), `Delay` (a Conv that delivers later), `Gate` (in front of a connection with a lag) and
+`Sink` (the record of a layer).
 
 Layout: every process keeps the program's `(C, H, W)`; only Conv counts its axes as `(W, H, C)`, and the
 ports that lead into and out of it are transposed. Samples run back to back, and a layer of latency L is
@@ -18,12 +18,17 @@ set to zero whenever a window's first spikes reach it: `LIFReset(interval=T, off
 counts its steps from 1. What still arrives of the sample before is lost with that, but spikes that a
 connection with a lag m brings arrive m steps into the window: its gate lets pass only those of the first
 T - m steps of a sample's window.
+
+A program with sums over the whole window is shown each sample P times in a row, which is nothing but more
+windows to every process, except that a `WindowSum` holds the sum of one for the next of the same sample.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +36,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
@@ -39,7 +45,7 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.run_conditions import RunSteps
-from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.magma.core.run_configs import AbstractNcProcessModel, Loihi2HwCfg, Loihi2SimCfg
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.conv.process import Conv
 from lava.proc.dense.process import DelayDense, Dense
@@ -52,6 +58,7 @@ from lava.proc.prodneuron.process import ProdNeuron
 from lava.proc.sdn.models import PyDeltaModelFixed, PySigmaDeltaModelFixed
 from lava.proc.sdn.process import ActivationMode, Delta, SigmaDelta
 from lava.proc.sparse.process import DelaySparse, Sparse
+from lava.utils import loihi
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
@@ -59,6 +66,9 @@ PROGRAM_FORMAT = "avnir-program-1"
 TRACE_FORMAT = "avnir-trace-1"
 GRADED = 24
 """`num_message_bits` of a connection that multiplies by what arrives; Lava only asks whether it is 0."""
+ADAPTERS = "lava.proc.embedded_io.spike"
+"""Intel's processes between host and chip, part of the extension of Lava for Loihi."""
+UNTESTED = "Loihi 2: not tested on silicon; compare what it gives with Lava's simulation"
 ROOT_LIMIT = (1 << 24) - 1
 """The largest number that Lava's `inv_sqrt` takes."""
 REGISTERS: Mapping[str, tuple[str, ...]] = {
@@ -67,6 +77,7 @@ REGISTERS: Mapping[str, tuple[str, ...]] = {
     "Product": (),
     "InverseRoot": (),
     "Readout": ("u", "v"),
+    "WindowSum": ("sum", "held"),
     "Delta": ("act", "residue", "error"),
     "SigmaDelta": ("sigma", "act", "residue", "error"),
 }
@@ -158,6 +169,59 @@ class InverseRootModel(PyLoihiProcessModel):
         arriving = self.a_in.recv()
         roots = [inv_sqrt(min(x, ROOT_LIMIT)) if x > 0 else 0 for x in arriving.ravel().tolist()]
         self.s_out.send(np.array(roots, np.int32).reshape(arriving.shape))
+
+
+class WindowSum(AbstractProcess):
+    """Adds up what arrives at `shape` neurons in a window; see `WindowSumModel`.
+
+    Windows have `reset_interval` steps, one begins with step `reset_offset`, and `presentations` in a row are
+    of one sample.
+    """
+
+    def __init__(
+        self,
+        *,
+        shape: tuple[int, ...],
+        running: bool,
+        presentations: int,
+        reset_interval: int,
+        reset_offset: int,
+    ) -> None:
+        super().__init__(
+            shape=shape,
+            running=running,
+            presentations=presentations,
+            reset_interval=reset_interval,
+            reset_offset=reset_offset,
+        )
+        self.a_in = InPort(shape=shape)
+        self.s_out = OutPort(shape=shape)
+
+
+@implements(proc=WindowSum, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class WindowSumModel(PyLoihiProcessModel):
+    """Sends the sum so far if `running`, otherwise that of the same sample's window before, 0 in the first.
+
+    In 32 bits, which wrap.
+    """
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self.sum, self.held = np.zeros((2, *proc_params["shape"]), np.int32)
+
+    def run_spk(self) -> None:
+        parameters = self.proc_params
+        if begins(self):
+            windows = (self.time_step - parameters["reset_offset"]) // parameters["reset_interval"]
+            keeps = not parameters["running"] and windows % parameters["presentations"]
+            self.held, self.sum = self.sum if keeps else 0 * self.sum, 0 * self.sum
+        self.sum = self.sum + self.a_in.recv()
+        self.s_out.send(self.sum if parameters["running"] else self.held)
 
 
 class DeltaReset(Delta):
@@ -303,6 +367,10 @@ class SinkModel(PyLoihiProcessModel):
             np.save(self.path, self.sent)
 
 
+ON_HOST = (RingBuffer, Sink)
+"""What feeds the chip and what keeps what comes from it."""
+
+
 class Program:
     """The nodes of a saved program in order: name, op, inputs and values, arrays filled in."""
 
@@ -330,6 +398,17 @@ class Program:
                 hop = 1 + values["delay"] - values["lag"] if "weight" in values else 0
                 late[node["name"]] = max([0, *(late[name] for name in node["inputs"])]) + hop
         return late
+
+    def presentations(self) -> int:
+        """How often a window is shown: once, and again for each sum over the whole of it on a path."""
+        behind = {node["name"]: 0 for node in self.nodes}
+        before: dict[str, int] = {}
+        while behind != before:
+            before = dict(behind)
+            for node in self.nodes:
+                held = node["op"] == "WindowSum" and not node["values"]["running"]
+                behind[node["name"]] = max([0, *(behind[name] for name in node["inputs"])]) + held
+        return 1 + max(behind.values())
 
     def binary(self, names: Sequence[str]) -> bool:
         """Whether these sources together send only 0 or 1: two layers that meet send up to 2."""
@@ -369,16 +448,23 @@ class Network:
 
     `processes`: those of connections with a lag first, the others in the order in which data flow.
     `inputs` integers `[T, B, *shape]` by name; `folder` takes what the sinks write. `layers`: the
-    processes that are recorded, by name.
+    processes that are recorded, by name. With `chip` everything between inputs and sinks is for Loihi 2,
+    reached through Intel's adapters; `on_chip`: those processes, each with the node that it is of.
     """
 
-    def __init__(self, program: Program, inputs: Mapping[str, np.ndarray], folder: Path) -> None:
+    def __init__(
+        self, program: Program, inputs: Mapping[str, np.ndarray], folder: Path, chip: bool = False
+    ) -> None:
         self.program = program
+        self.chip = chip
+        self.on_chip: dict[AbstractProcess, str] = {}
         self.inputs = inputs
         self.folder = folder
         self.late = program.latencies()
         self.window, self.batch = next(iter(inputs.values())).shape[:2]
-        self.steps = self.window * self.batch + max(self.late.values())
+        self.presentations = program.presentations()
+        self.shown = self.window * self.presentations * self.batch
+        self.steps = self.shown + max(self.late.values())
         self.processes: list[AbstractProcess] = []
         self.layers: dict[str, AbstractProcess] = {}
         make: dict[str, Any] = {
@@ -391,6 +477,7 @@ class Network:
             "Product": self._product,
             "InverseRoot": self._inverse_root,
             "Readout": self._readout,
+            "WindowSum": self._window_sum,
             "Delta": self._delta,
             "SigmaDelta": self._sigma_delta,
         }
@@ -398,7 +485,12 @@ class Network:
         made = [node for node in program.nodes if node["op"] in REGISTERS or node["name"] in read]
         made = [node for node in made if node["op"] != "Output"]
         made.sort(key=lambda node: not node["values"].get("lag"))
-        ports = {node["name"]: make[node["op"]](node, **node["values"]) for node in made}
+        ports = {}
+        for node in made:
+            first = len(self.processes)
+            ports[node["name"]] = make[node["op"]](node, **node["values"])
+            own = (process for process in self.processes[first:] if type(process) not in ON_HOST)
+            self.on_chip |= dict.fromkeys(own, node["name"])
         for node in made:
             self._fed(node, ports)
 
@@ -416,10 +508,12 @@ class Network:
         return process
 
     def _input(self, node: Any, shape: Sequence[int], message_bits: int) -> Ports:
-        samples = np.moveaxis(self.inputs[node["name"]], 0, 1).reshape(-1, *shape)
+        samples = np.repeat(np.moveaxis(self.inputs[node["name"]], 0, 1), self.presentations, axis=0)
+        samples = samples.reshape(-1, *shape)
         data = np.zeros((*shape, self.steps), np.int32)
         data[..., : len(samples)] = np.moveaxis(samples, 0, -1)
-        return Ports(self._add(RingBuffer(data=data)).s_out)
+        source = self._add(RingBuffer(data=data)).s_out
+        return Ports(self._crossing("PyToNxAdapter", source, message_bits))
 
     def _dense(self, node: Any, weight: np.ndarray, exponent: int, delay: int, lag: int) -> Ports:
         # Lava keeps 9 bits and drops the lowest of mixed weights: 2q is kept whole, and halved after the sum.
@@ -503,6 +597,12 @@ class Network:
         process = Readout(**self._integration(node, shape))
         return self._layer(node, process, process.a_in)
 
+    def _window_sum(self, node: Any, shape: Sequence[int], running: bool, **values: Any) -> Ports:
+        process = WindowSum(
+            shape=tuple(shape), running=running, presentations=self.presentations, **self._windows(node)
+        )
+        return self._layer(node, process, process.a_in)
+
     def _integration(self, node: Any, shape: Sequence[int]) -> dict[str, Any]:
         """What every process that integrates takes."""
         values = node["values"]
@@ -560,9 +660,19 @@ class Network:
         name, dtype = node["name"], np.int32 if sends_messages(node) else np.uint8
         self._add(process)
         sink = Sink(shape=port.shape, steps=self.steps, path=str(self._record(name)), dtype=dtype)
-        process.s_out.connect(self._add(sink).a_in)
+        self._crossing("NxToPyAdapter", process.s_out).connect(self._add(sink).a_in)
         self.layers[name] = process
         return Ports(process.s_out, _into(port))
+
+    def _crossing(self, adapter: str, source: OutPort, message_bits: int = 0) -> OutPort:
+        """A source's port on the other side of the border between host and chip, where there is a chip."""
+        if not self.chip:
+            return source
+        spikes = importlib.import_module(ADAPTERS)
+        bits = {"num_message_bits": message_bits} if message_bits else {}
+        made = getattr(spikes, adapter)(shape=source.shape, **bits)
+        source.connect(made.inp)
+        return made.out
 
     def registers(self, name: str) -> tuple[str, ...]:
         """What the layer `name` keeps from step to step."""
@@ -573,27 +683,45 @@ class Network:
 
     def executables(self) -> Iterator[tuple[AbstractProcess, Any]]:
         """A process and Lava's compiled form of each part of the network that hangs together."""
+        config = (Loihi2HwCfg if self.chip else Loihi2SimCfg)(select_tag="fixed_pt")
+        if self.chip and (lacking := list(self._without_chip_form(config))):
+            raise ValueError(f"no form for Loihi 2: {', '.join(lacking)}")
         left = list(self.processes)
         while left:
-            executable = left[0].compile(Loihi2SimCfg(select_tag="fixed_pt"))
+            executable = left[0].compile(config)
             yield left[0], executable
             left = [process for process in left if process not in executable.process_list]
 
-    def aligned(self, name: str, record: np.ndarray) -> np.ndarray:
-        """A layer's record of all steps, `[steps, *shape]`, on the model's time base: `[T, B, *shape]`."""
-        first = self.late[name]
-        samples = record[first : first + self.window * self.batch]
-        return np.moveaxis(samples.reshape(self.batch, self.window, *record.shape[1:]), 0, 1)
+    def _without_chip_form(self, config: Loihi2HwCfg) -> Iterator[str]:
+        """Nodes that Lava would leave on the host, in the midst of the chip, and those that send messages.
+
+        How the adapters bring graded messages back was never tried.
+        """
+        for process, name in self.on_chip.items():
+            model = config.select(process, ProcGroupDiGraphs._find_proc_models(process))
+            graded = name in self.layers and sends_messages(self.program.by_name[name])
+            if graded or not issubclass(model, AbstractNcProcessModel):
+                yield f"{name} ({type(process).__name__})"
+
+    def aligned(self, group: str, record: np.ndarray) -> dict[str, np.ndarray]:
+        """A layer's record of all steps, `[steps, *shape]`, on the model's time base: `[T, B, *shape]`.
+
+        By their names in a saved trace, each presentation apart; `group` is `spikes/LAYER` or
+        `states/LAYER/REGISTER`.
+        """
+        first = self.late[group.split("/")[1]]
+        shape = (self.batch, self.presentations, self.window, *record.shape[1:])
+        windows = np.moveaxis(record[first : first + self.shown].reshape(shape), 0, 2)
+        before = {f"rehearsals/{number}/{group}": made for number, made in enumerate(windows[:-1])}
+        return {group: windows[-1], **before}
 
     def trace(self) -> dict[str, Any]:
         """What the sinks wrote, named as in a saved trace."""
-        spikes = {name: self.aligned(name, np.load(self._record(name))) for name in self.layers}
-        arrays: dict[str, Any] = {
-            "format": np.array(TRACE_FORMAT),
-            **{f"spikes/{name}": s for name, s in spikes.items()},
-        }
+        arrays: dict[str, Any] = {"format": np.array(TRACE_FORMAT)}
+        for name in self.layers:
+            arrays |= self.aligned(f"spikes/{name}", np.load(self._record(name)))
         for node in self.program.of("Output"):
-            total = sum(spikes[source] for source in node["inputs"])
+            total = sum(arrays[f"spikes/{source}"] for source in node["inputs"])
             shape = (self.window, self.batch, *node["values"]["shape"])
             arrays[f"outputs/{node['name']}"] = np.reshape(total, shape)
         return arrays
@@ -629,6 +757,10 @@ def problems(program: Program, inputs: Mapping[str, np.ndarray]) -> list[str]:
             found.append(f"{name} must hold integers in [{low}, {high}]")
     if len({array.shape[:2] for array in inputs.values()}) > 1:
         found.append("all inputs must have the same [T, B]")
+    for node in program.of("WindowSum"):
+        steps = node["values"]["steps"]
+        if any(array.shape[:1] != (steps,) for array in inputs.values()):
+            found.append(f"T must be {steps}, the window over which {node['name']} adds up")
     return found
 
 
@@ -642,15 +774,20 @@ def main() -> None:
     parser.add_argument(
         "--trace", type=Path, default=Path("trace.npz"), help=".npz to write: spikes and outputs"
     )
+    parser.add_argument("--chip", action="store_true", help="on Loihi 2, with Intel's extension of Lava")
     arguments = parser.parse_args()
+    if arguments.chip and not loihi.is_installed():
+        parser.error("--chip needs Intel's extension of Lava (members of the INRC have it)")
     program = Program(arguments.program)
     with np.load(arguments.inputs, allow_pickle=False) as file:
         inputs = {n["name"]: file[n["name"]] for n in program.of("Input") if n["name"] in file.files}
     wrong = problems(program, inputs)
     if wrong:
         parser.error(f"{arguments.inputs}: {'; '.join(wrong)}")
+    if arguments.chip:
+        print(UNTESTED, file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
-        network = Network(program, inputs, Path(folder))
+        network = Network(program, inputs, Path(folder), arguments.chip)
         run_in_runtime(network)
         trace = network.trace()
     np.savez_compressed(arguments.trace, **trace)

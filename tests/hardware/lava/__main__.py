@@ -26,9 +26,10 @@ from tests.hardware.lava.lava_networks import (
     graded_network,
     looped_network,
     residual_network,
+    summed_network,
 )
 
-MAKERS = (residual_network, looped_network, graded_network, coded_network)
+MAKERS = (residual_network, looped_network, graded_network, coded_network, summed_network)
 SECONDS = 120.0
 
 

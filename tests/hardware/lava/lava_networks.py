@@ -12,6 +12,7 @@ from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.integer_delta import Delta, SigmaDelta
 from avnir.ir.integer_graded import InverseRoot, Product, Readout, Relay
 from avnir.ir.integer_sparse import Sparse
+from avnir.ir.integer_window import WindowSum
 from avnir.ir.operation import Array, Shape
 from avnir.ir.real import RESETS
 from avnir.trace import Trace
@@ -204,6 +205,47 @@ def coded_network(seed: int) -> tuple[Graph, dict[str, Array]]:
     return graph, inputs_for(graph, rng, steps=int(rng.integers(1, 8)), batch=int(rng.integers(1, 4)))
 
 
+def summed_network(seed: int) -> tuple[Graph, dict[str, Array]]:
+    """Sums over the window in a row, some running, others of what the first gate; loops before and after."""
+    rng = np.random.default_rng(seed + 4000)
+    steps, late = int(rng.integers(1, 8)), int(rng.integers(0, 3))
+    first, second, third = (
+        WindowSum(shape, steps, bool(rng.random() < 0.3), message_bits=32)
+        for shape in ((8,), (5,), (3, 4, 4))
+    )
+    nodes = [
+        Node("sound", integer.Input((10,), int(rng.choice([0, 3, 8])))),
+        Node("image", integer.Input((2, 4, 4), int(rng.choice([0, 4])))),
+        Node("hear", listed(rng, weights(rng, 8, 10)), ("sound",)),
+        Node("again", listed(rng, weights(rng, 8, 8), delay=late, lag=1 + late), ("heard",)),
+        Node("heard", neurons(rng, (8,)), ("hear", "again")),
+        Node("counted", integer.Dense(np.eye(8, dtype=np.int8)), ("heard",)),
+        Node("counts", first, ("counted",)),
+        Node("see", integer.Conv(weights(rng, 3, 2, 3, 3), 1, padding=(1, 1)), ("image",)),
+        Node("seen", third, ("see",)),
+        Node("kept", each(rng, 5, 48, delay=1), ("seen",)),
+        Node("open", each(rng, 5, 8), ("counts",)),
+        Node("past", each(rng, 5, 8, delay=1), ("heard",)),
+        Node(
+            "gated",
+            Product((5,), int(rng.integers(0, 6)), message_bits=32, second=1),
+            ("kept", "past", "open"),
+        ),
+        Node("added", integer.Dense(np.eye(5, dtype=np.int8)), ("gated",)),
+        Node("totals", second, ("added",)),
+        Node("read", each(rng, 6, 5), ("totals",)),
+        Node("before", listed(rng, weights(rng, 6, 10), delay=7, lag=3), ("sound",)),
+        Node("own", listed(rng, weights(rng, 6, 6), lag=1), ("last",)),
+        Node(
+            "last", neurons(rng, (6,), threshold=int(rng.choice([100, 100_000]))), ("read", "before", "own")
+        ),
+        Node("decision", integer.Output((6,)), ("last",)),
+        Node("sums", integer.Output((5,)), ("totals",)),
+    ]
+    graph = verified(Graph("integer", tuple(nodes)))
+    return graph, inputs_for(graph, rng, steps=steps, batch=int(rng.integers(1, 4)))
+
+
 def inputs_for(graph: Graph, rng: Generator, steps: int, batch: int) -> dict[str, Array]:
     """Spikes, or signed messages over their whole range, `[T, B, *shape]`."""
     inputs = {}
@@ -229,6 +271,9 @@ def chain(connection: integer.Connection, layer: integer.Lif, bits: int, shape: 
 
 def differences(a: Trace, b: Trace, states: bool) -> list[str]:
     """The names of all arrays that are not equal in shape and in every entry."""
+    if len(a.rehearsals) != len(b.rehearsals):
+        return [f"{len(a.rehearsals)} and {len(b.rehearsals)} rehearsals"]
+    rehearsed = [differences(*pair, states) for pair in zip(a.rehearsals, b.rehearsals, strict=True)]
     pairs = {f"spikes {name}": (array, b.spikes[name]) for name, array in a.spikes.items()}
     pairs |= {f"output {name}": (array, b.outputs[name]) for name, array in a.outputs.items()}
     if states:
@@ -237,4 +282,5 @@ def differences(a: Trace, b: Trace, states: bool) -> list[str]:
                 f"{register} of {name}": (array, b.states[name][register])
                 for register, array in registers.items()
             }
-    return [name for name, (one, other) in pairs.items() if not np.array_equal(one, other)]
+    found = [name for name, (one, other) in pairs.items() if not np.array_equal(one, other)]
+    return found + [f"{name}, rehearsed" for names in rehearsed for name in names]

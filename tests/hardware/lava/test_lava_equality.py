@@ -21,13 +21,14 @@ from tests.hardware.lava.lava_networks import (
     looped_network,
     neurons,
     residual_network,
+    summed_network,
     weights,
 )
 
 pytestmark = pytest.mark.lava
 
 
-NETWORKS = [residual_network, looped_network, graded_network, coded_network]
+NETWORKS = [residual_network, looped_network, graded_network, coded_network, summed_network]
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -47,7 +48,7 @@ def test_random_networks_on_the_runtime(run_lava, network, seed):
 
 
 @pytest.mark.parametrize(
-    ("network", "most"), [*((make, 0.98) for make in NETWORKS[:3]), (coded_network, 1.0)]
+    ("network", "most"), [*((make, 0.98) for make in NETWORKS[:3]), *((make, 1.0) for make in NETWORKS[3:])]
 )
 def test_the_random_networks_send_and_keep_silent(network, most):
     """Spikes come neither always nor never; graded messages may come always."""

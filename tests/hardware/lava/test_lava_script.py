@@ -15,20 +15,39 @@ from avnir.hardware.lava.script import script
 from avnir.ir.interpret_integer import interpret_integer
 from avnir.program import Program
 from avnir.trace import Trace
-from tests.hardware.lava.lava_networks import differences, looped_network
+from tests.hardware.lava.lava_networks import differences, looped_network, summed_network
 
 HERE = Path(module.__file__).parent
 THERE = [HERE / "worker.py", HERE / "compatible.py", HERE / "processes" / "network.py"]
 
 
-@pytest.fixture
-def exported(tmp_path) -> tuple[Path, Program]:
-    graph, inputs = looped_network(1)
+def export(tmp_path, graph, inputs) -> tuple[Path, Program]:
     program = Program(graph, "test")
     program.save(tmp_path / "program")
     (tmp_path / "lava.py").write_text(script(program))
     np.savez(tmp_path / "inputs.npz", **inputs)
     return tmp_path, program
+
+
+@pytest.fixture
+def exported(tmp_path) -> tuple[Path, Program]:
+    return export(tmp_path, *looped_network(1))
+
+
+@pytest.mark.lava
+def test_it_shows_windows_again_and_refuses_those_of_another_length(environment, tmp_path):
+    folder, program = export(tmp_path, *summed_network(0))
+    inputs = dict(np.load(folder / "inputs.npz"))
+    command = [environment.python, "lava.py", "--inputs", "inputs.npz"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    expected = interpret_integer(program.graph, inputs)
+    assert expected.rehearsals
+    assert differences(expected, Trace.load(folder / "trace.npz"), states=False) == []
+    np.savez(folder / "inputs.npz", **{name: np.repeat(array, 2, axis=0) for name, array in inputs.items()})
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 2
+    assert f"T must be {len(inputs['sound'])}, the window over which counts adds up" in run.stderr
 
 
 @pytest.mark.lava
