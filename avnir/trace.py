@@ -6,7 +6,8 @@ whatever the backend's latency was. So two traces are compared entry by entry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from avnir.errors import DataError
 from avnir.files import atomic_path, read_npz
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array
+from avnir.ir.presentations import presentations
 
 FORMAT = "avnir-trace-1"
 MAX_MESSAGE_BITS = 24
@@ -27,16 +29,38 @@ MAX_MESSAGE_BITS = 24
 class Trace:
     """`spikes[layer]` and `outputs[name]` `[T, B, *shape]`; `states[layer][register]` int32, the same.
 
-    Binary spikes are uint8, graded messages int32, in which 0 is silence; an output is as its layer.
+    Binary spikes are uint8, graded messages int32, in which 0 is silence; an output is as its layer. Where
+    the chip is shown a window several times (`avnir.ir.presentations`), all this is of the last time, and
+    `rehearsals` are those before, without outputs.
     """
 
     spikes: Mapping[str, Array]
     outputs: Mapping[str, Array]
     states: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+    rehearsals: tuple[Trace, ...] = ()
+
+    @property
+    def presented(self) -> tuple[Trace, ...]:
+        """Each time that the window was shown, in order; the last is the trace itself."""
+        return (*self.rehearsals, self)
+
+    @property
+    def sent(self) -> Mapping[str, Array]:
+        """The spikes of every time that the window was shown, in a row: `[presentations * T, B, *shape]`."""
+        if not self.rehearsals:
+            return self.spikes
+        return {name: np.concatenate([p.spikes[name] for p in self.presented]) for name in self.spikes}
 
     @classmethod
     def empty(cls, graph: Graph, steps: int, batch: int, states: bool) -> Trace:
         """Zeros for a run of an integer graph; with `states`, for every register of every layer."""
+        *before, last = (cls._zeros(graph, steps, batch, states) for _ in range(presentations(graph)))
+        rehearsals = tuple(dataclasses.replace(trace, outputs={}) for trace in before)
+        return dataclasses.replace(last, rehearsals=rehearsals)
+
+    @classmethod
+    def _zeros(cls, graph: Graph, steps: int, batch: int, states: bool) -> Trace:
+        """The same for one presentation of the window."""
 
         def zeros(node: Node, dtype: type) -> Array:
             return np.zeros((steps, batch, *graph.shapes[node.name]), dtype)
@@ -65,23 +89,31 @@ class Trace:
     def samples(self, chosen: Sequence[int]) -> Trace:
         """The trace of some samples of the batch alone."""
         index = list(chosen)
+        return self._each(lambda array: array[:, index])
+
+    def _each(self, change: Callable[[Array], Array]) -> Trace:
+        """A trace with every array changed."""
         return Trace(
-            {name: array[:, index] for name, array in self.spikes.items()},
-            {name: array[:, index] for name, array in self.outputs.items()},
-            {
-                layer: {r: a[:, index] for r, a in registers.items()}
-                for layer, registers in self.states.items()
-            },
+            {name: change(array) for name, array in self.spikes.items()},
+            {name: change(array) for name, array in self.outputs.items()},
+            {layer: {r: change(a) for r, a in registers.items()} for layer, registers in self.states.items()},
+            tuple(rehearsal._each(change) for rehearsal in self.rehearsals),
         )
 
     def save(self, path: Path) -> None:
         """Write an `.npz` without pickle; the same trace gives the same bytes."""
-        arrays: dict[str, Any] = {"format": np.array(FORMAT)}
-        arrays |= {f"spikes/{name}": array for name, array in self.spikes.items()}
-        arrays |= {f"outputs/{name}": array for name, array in self.outputs.items()}
-        arrays |= {f"states/{n}/{r}": a for n, registers in self.states.items() for r, a in registers.items()}
+        arrays: dict[str, Any] = {"format": np.array(FORMAT), **self._named()}
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
+
+    def _named(self) -> dict[str, Array]:
+        """Every array by its name in a file."""
+        arrays = {f"spikes/{name}": array for name, array in self.spikes.items()}
+        arrays |= {f"outputs/{name}": array for name, array in self.outputs.items()}
+        arrays |= {f"states/{n}/{r}": a for n, registers in self.states.items() for r, a in registers.items()}
+        for number, rehearsal in enumerate(self.rehearsals):
+            arrays |= {f"rehearsals/{number}/{name}": array for name, array in rehearsal._named().items()}
+        return arrays
 
     @classmethod
     def load(cls, path: Path) -> Trace:
@@ -89,22 +121,39 @@ class Trace:
         arrays = read_npz(path)
         if str(arrays.pop("format", "")) != FORMAT:
             raise DataError(f"{path} is not a trace of format {FORMAT}; record it again with this version")
-        groups: dict[str, dict[str, Array]] = {"spikes": {}, "outputs": {}, "states": {}}
-        for key, array in arrays.items():
-            group, _, rest = key.partition("/")
-            groups.setdefault(group, {})[rest] = array
-        states: dict[str, dict[str, Array]] = {}
-        for key, array in groups["states"].items():
-            layer, _, register = key.partition("/")
-            states.setdefault(layer, {})[register] = array
-        return cls(groups["spikes"], groups["outputs"], states)
+        return cls._of(arrays)
+
+    @classmethod
+    def _of(cls, named: Mapping[str, Array]) -> Trace:
+        """The trace of arrays by their names in a file."""
+        groups = _grouped(named)
+        earlier = _grouped(groups.get("rehearsals", {}))
+        return cls(
+            groups.get("spikes", {}),
+            groups.get("outputs", {}),
+            _grouped(groups.get("states", {})),
+            tuple(
+                cls._of(earlier[number])
+                for number in sorted(earlier, key=lambda number: (len(number), number))
+            ),
+        )
+
+
+def _grouped(named: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
+    """Arrays by the first part of their names, then by the rest."""
+    groups: dict[str, dict[str, Array]] = {}
+    for key, array in named.items():
+        group, _, rest = key.partition("/")
+        groups.setdefault(group, {})[rest] = array
+    return groups
 
 
 def checked_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """The inputs as plain arrays `[T, B, *shape]`, in the graph's order, after every check.
 
     Raises DataError with everything that is wrong: missing or surplus names, shapes, windows of
-    different length or batch, and values outside what the input was declared to carry.
+    different length or batch, or of another length than a sum over the window takes, and values outside what
+    the input was declared to carry.
     """
     wanted = {node.name: node for node in graph.inputs}
     arrays = {name: np.asarray(array) for name, array in inputs.items()}
@@ -116,6 +165,7 @@ def checked_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array
     heads = {arrays[name].shape[:2] for name in wanted if name in arrays}
     if len(heads) > 1:
         problems.append(f"the inputs have different [T, B]: {', '.join(map(str, sorted(heads)))}")
+    problems += _window_problems(graph, {head[0] for head in heads if head})
     if problems:
         names = ", ".join(
             f"{n.name} [T, B, {', '.join(map(str, graph.shapes[n.name]))}]" for n in graph.inputs
@@ -123,6 +173,18 @@ def checked_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array
         listed = "\n".join(f"  - {problem}" for problem in sorted(problems))
         raise DataError(f"the inputs do not fit the network, which takes {names}:\n{listed}")
     return {name: arrays[name] for name in wanted}
+
+
+def _window_problems(graph: Graph, lengths: set[int]) -> list[str]:
+    wanted = {
+        node.op.steps: node.name  # type: ignore[attr-defined]
+        for node in reversed(graph.select(lambda op: op.kind == "WindowSum"))
+    }
+    return [
+        f"the window has {length} steps, but {name} adds up the {steps} of the window it was made for"
+        for steps, name in wanted.items()
+        for length in lengths - {steps}
+    ]
 
 
 def _array_problems(node: Node, array: Array) -> list[str]:

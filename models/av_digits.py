@@ -18,8 +18,10 @@ Every convolution is followed by batch normalisation, every neuron is `snntorch.
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast
 
@@ -164,6 +166,8 @@ class AudioBranch(nn.Module):
 class DigitNetwork(Classifier):
     """What the three variants share: the decision layers, the window, and the reset."""
 
+    time = "step"
+
     def __init__(self, config: AVDigitsConfig) -> None:
         super().__init__()
         self.config, self.steps = config, config.steps
@@ -298,3 +302,37 @@ def _fire_window(steps: int) -> Fire:
         return torch.cat([neuron(step) for step in current.chunk(steps)])
 
     return fire
+
+
+def config_for(
+    shapes: Mapping[str, Shape],
+    classes: int,
+    steps: int,
+    modality: Modality,
+    form: str,
+    settings: Mapping[str, str],
+) -> AVDigitsConfig:
+    """The configuration for data of these `shapes`; `settings` are JSON values, or text. There is one `form`.
+
+    Raises `UserError` for a setting that is unknown or out of range.
+    """
+    known = {f"{name}_shape": list(shape) for name, shape in shapes.items()}
+    read = {key: _value(text) for key, text in settings.items()}
+    given = {"classes": classes, "steps": steps, "modality": modality}
+    return AVDigitsConfig.from_json({**known, **given, **read})
+
+
+def _value(text: str) -> object:
+    with suppress(json.JSONDecodeError):
+        return json.loads(text)
+    return text
+
+
+def training_defaults(config: AVDigitsConfig) -> dict[str, Any]:
+    """Nothing but what `TrainingConfig` has."""
+    return {}
+
+
+def build(config: Mapping[str, Any]) -> DigitNetwork:
+    """The untrained network that the JSON `config` describes."""
+    return av_digits(AVDigitsConfig.from_json(config))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from avnir.backend import find
 from avnir.compile import compile_graph
@@ -20,7 +19,7 @@ from avnir.ir.operation import Array
 from avnir.models.data.pairs import PairedData
 from avnir.models.integer_network import IntegerNetwork
 from avnir.models.lattice import LatticeNetwork, moved, settled
-from avnir.models.training import EpochMetrics, Progress, TrainingConfig, train
+from avnir.models.training import EpochMetrics, Files, Progress, TrainingConfig, train
 from avnir.program import Program
 from avnir.target import Target
 from avnir.verify.compare import compare
@@ -65,7 +64,7 @@ def fine_tune(
     weight_bits: int = 8,
     config: TrainingConfig | None = None,
     *,
-    metrics: Path | None = None,
+    files: Files | None = None,
     progress: Progress = lambda done, total: None,
 ) -> FineTuned:
     """Compile a real graph with inputs `image`, `audio` or both, and train its integers.
@@ -75,10 +74,11 @@ def fine_tune(
     data do not fit.
     """
     start = compile_graph(graph, target, weight_bits).program
+    IntegerNetwork(start, weight_bits, steps)  # refuses what cannot be trained
     first, _ = settled(start, target, weight_bits)
     network = IntegerNetwork(first, weight_bits, steps)
     config = config or fine_tuning(weight_bits)
-    history = train(network, data, config, metrics=metrics, progress=progress)
+    history = train(network, data, config, files=files, progress=progress)
     trained = network.trained()
     program, model = settled(trained, target, weight_bits)
     return FineTuned(

@@ -1,46 +1,60 @@
-"""Training of a digit network: a plain loop, the same numbers every time, resumable after any epoch.
+"""Training of a classifier: a plain loop, the same numbers every time, resumable after any epoch.
 
-Loss: cross-entropy with the number of output spikes over the window as logits, so that exactly what
-decides is trained. AdamW, learning rate a cosine from its start to zero (I. Loshchilov, F. Hutter,
-SGDR, 2017; Decoupled Weight Decay Regularization, 2019).
+The loss is the network's own (`Classifier.loss`). AdamW; the learning rate rises in a line over the epochs of
+warm-up and then falls along half a cosine (I. Loshchilov, F. Hutter, SGDR, 2017; Decoupled Weight Decay
+Regularization, 2019). Nothing is ever decided by the test split.
 
 An epoch is a function of (weights, optimiser state, seed, epoch number) and nothing else: its order
 and its random draws come from a generator seeded with the last two. So a resumed run needs no random
-state and ends with the weights of an uninterrupted one.
+state and, on the CPU, ends with the weights of an uninterrupted one.
+
+Several processes (`Machine`) share each batch; every one then has the mean of their gradients, and after
+each epoch the mean of their normalisations' statistics.
 """
 
 from __future__ import annotations
 
-import csv
+import copy
 import math
-import pickle
 import time
-import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from avnir.errors import CheckpointError, DataError
-from avnir.files import atomic_path
+from avnir.errors import UserError
+from avnir.models.batches import accuracy as accuracy
+from avnir.models.batches import divided, encoded, tensors, training_batch
+from avnir.models.batches import example_inputs as example_inputs
+from avnir.models.batches import shifted as shifted
+from avnir.models.batches import subset as subset
 from avnir.models.classifier import Classifier
-from avnir.models.data.encoding import rate_encode
 from avnir.models.data.pairs import PairedData, Split
+from avnir.models.machine import Machine, launch, mean_buffers, mean_gradients, shard
+from avnir.models.training_files import EpochMetrics as EpochMetrics
+from avnir.models.training_files import Files as Files
+from avnir.models.training_files import Weights, read_checkpoint, write_checkpoint
 
-FORMAT = "avnir-training-1"
-SECTIONS = {"model", "data", "training", "history", "network", "optimiser"}
-EVALUATION_BATCH = 500
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 SEED_STRIDE = 100_003
 """Between the seeds of two runs, so that no epoch of one draws what an epoch of another does."""
+RANK_STRIDE = 1_000_003
+"""The same between processes."""
+Pick = Literal["last", "best"]
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train. Each training image is moved by up to `image_shift` pixels, along both axes."""
+    """How to train; raises `UserError` for what does not go together.
+
+    Each training image is moved by up to `image_shift` pixels, along both axes. `validation` is the share of
+    the training pairs that is held back, drawn from `seed`; `pick` says whose weights stay: those of the last
+    epoch, or of the first with the best validation accuracy.
+    """
 
     epochs: int = 6
     batch_size: int = 100
@@ -48,20 +62,39 @@ class TrainingConfig:
     weight_decay: float = 1e-2
     image_shift: int = 1
     seed: int = 0
+    warmup_epochs: int = 0
+    final_learning_rate: float = 0.0
+    validation: float = 0.0
+    pick: Pick = "last"
 
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """One epoch: mean loss and accuracy over the training pairs while the weights moved."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    seconds: float
+    def __post_init__(self) -> None:
+        problems = [
+            (self.warmup_epochs >= self.epochs, f"{self.warmup_epochs} epochs of warm-up of {self.epochs}"),
+            (not 0 <= self.validation < 1, f"validation is {self.validation}, must be in [0, 1)"),
+            (
+                self.pick == "best" and not self.validation,
+                "the best epoch is known with validation pairs only",
+            ),
+        ]
+        if found := [text for bad, text in problems if bad]:
+            raise UserError("; ".join(found))
 
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the number of batches done and of all batches of the run."""
+
+
+@dataclass
+class _Run:
+    """What an epoch works on: the network and all that goes with it."""
+
+    network: Classifier
+    optimiser: torch.optim.Optimizer
+    config: TrainingConfig
+    fabric: Fabric
+    inputs: list[Tensor]
+    labels: Tensor
+    progress: Progress
 
 
 def train(
@@ -69,198 +102,146 @@ def train(
     data: PairedData,
     config: TrainingConfig,
     *,
-    checkpoint: Path | None = None,
-    resume: Path | None = None,
-    metrics: Path | None = None,
+    files: Files | None = None,
+    machine: Machine | None = None,
     progress: Progress = lambda done, total: None,
 ) -> list[EpochMetrics]:
     """Train `network` in place on `data.train`; the metrics of every epoch, resumed ones included.
 
-    `checkpoint` is rewritten after each epoch, `resume` is one to continue from, and each epoch adds
-    a row to the CSV file `metrics`. Leaves the network in evaluation mode, its state reset.
+    Leaves the network on the machine's device (by default the CPU), in evaluation mode, its state reset.
+    Of several processes the first writes `files`.
 
-    Raises `CheckpointError` for a checkpoint that is unreadable or of another run.
+    Raises `CheckpointError` for a checkpoint that is unreadable or of another run, `DataError` where the data
+    do not fit the network, and `UserError` where the loss is not finite.
     """
-    run = _identity(network, data, config)
+    files, fabric = files or Files(), launch(machine or Machine())
+    learning, validation = divided(data.train, config.validation, config.seed)
+    inputs, labels = tensors(network, learning)
+    network.to(fabric.device)
     trainable = [values for values in network.parameters() if values.requires_grad]
     optimiser = torch.optim.AdamW(trainable, config.learning_rate, weight_decay=config.weight_decay)
-    history = _resume(resume, run, network, optimiser) if resume else []
-    inputs, labels = _tensors(network, data.train)
+    run = _Run(network, optimiser, config, fabric, inputs, labels, progress)
+    identity = _identity(network, data, config, fabric)
+    history, best = _resumed(run, read_checkpoint(files.resume, identity)) if files.resume else ([], None)
     for epoch in range(len(history), config.epochs):
-        start = time.perf_counter()
-        loss, correct = _epoch(network, optimiser, inputs, labels, config, epoch, progress)
-        seconds = time.perf_counter() - start
-        history.append(EpochMetrics(epoch + 1, loss / len(labels), correct / len(labels), seconds))
-        if checkpoint:
-            _write_checkpoint(checkpoint, run, network, optimiser, history)
-        if metrics:
-            _append_row(metrics, history[-1])
+        history.append(_epoch(run, validation, epoch))
+        if config.pick == "best" and picked_epoch(history, config) == epoch + 1:
+            best = copy.deepcopy(network.state_dict())
+        if fabric.is_global_zero:
+            files.add(history[-1])
+            if files.checkpoint:
+                write_checkpoint(files.checkpoint, {**identity, **_state(run, history, best)})
+    if best:
+        network.load_state_dict(best)
     network.eval()
     network.reset_state()
     return history
 
 
-def accuracy(network: Classifier, split: Split) -> float:
-    """The fraction of pairs whose label has the most output spikes (of equals, the lowest class)."""
-    network.eval()
-    inputs, labels = _tensors(network, split)
-    correct = 0
-    with torch.no_grad():
-        for chosen in torch.split(torch.arange(len(labels)), EVALUATION_BATCH):
-            counts = spike_counts(network, [values[chosen] for values in inputs])
-            correct += int((counts.argmax(1) == labels[chosen]).sum())
-    network.reset_state()
-    return correct / len(labels)
+def picked_epoch(history: list[EpochMetrics], config: TrainingConfig) -> int:
+    """Whose weights stay, counted from 1."""
+    if config.pick == "last":
+        return len(history)
+    return max(history, key=lambda epoch: (cast(float, epoch.validation_accuracy), -epoch.epoch)).epoch
 
 
-def spike_counts(network: Classifier, values: list[Tensor]) -> Tensor:
-    """Values in [0, 1], one [B, c, h, w] per input of the network -> output spikes per class [B, classes]."""
-    spikes = (rate_encode(value, network.steps) for value in values)
-    return network.window(*spikes).sum(0)
+def _epoch(run: _Run, validation: Split | None, epoch: int) -> EpochMetrics:
+    """One pass over all training pairs, and what the network then makes of the others."""
+    start = time.perf_counter()
+    loss, correct = _pass(run, epoch)
+    seconds, pairs = time.perf_counter() - start, len(run.labels)
+    if not math.isfinite(loss):
+        raise UserError(f"the loss is {loss} in epoch {epoch + 1}; try a lower --learning-rate")
+    known = accuracy(run.network, validation) if validation else None
+    return EpochMetrics(epoch + 1, loss / pairs, correct / pairs, seconds, _rate(run.optimiser), known)
 
 
-def example_inputs(network: Classifier, split: Split, count: int) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Encoded inputs [T, count, c, h, w], one per input of the network, and labels [count] int64."""
-    inputs, labels = _tensors(network, split.take(count))
-    return tuple(rate_encode(values, network.steps) for values in inputs), labels
-
-
-def _tensors(network: Classifier, split: Split) -> tuple[list[Tensor], Tensor]:
-    arrays = {"image": split.images, "audio": split.audio}
-    if unknown := sorted(set(network.inputs) - set(arrays)):
-        raise DataError(f"the network takes {', '.join(unknown)}, the data are {' and '.join(arrays)}")
-    for name in network.inputs:
-        if arrays[name].shape[1:] != network.shapes[name]:
-            raise DataError(
-                f"{name} data is {arrays[name].shape[1:]}, the network takes {network.shapes[name]}"
-            )
-    return [torch.from_numpy(arrays[name]) for name in network.inputs], torch.from_numpy(split.labels)
-
-
-def _epoch(
-    network: Classifier,
-    optimiser: torch.optim.Optimizer,
-    inputs: list[Tensor],
-    labels: Tensor,
-    config: TrainingConfig,
-    epoch: int,
-    progress: Progress,
-) -> tuple[float, int]:
-    """One pass over all pairs: the summed loss and the number of right answers."""
-    network.train()
-    total_loss, correct = 0.0, 0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed * SEED_STRIDE + epoch)
-        batches = torch.split(torch.randperm(len(labels)), config.batch_size)
+def _pass(run: _Run, epoch: int) -> tuple[float, int]:
+    """The summed loss and the number of right answers over all pairs."""
+    run.network.train()
+    config, fabric = run.config, run.fabric
+    optimiser = cast(torch.optim.Optimizer, fabric.setup_optimizers(run.optimiser))
+    totals = torch.zeros(3, dtype=torch.float64, device=fabric.device)
+    with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []):
+        seed = config.seed * SEED_STRIDE + epoch
+        torch.manual_seed(seed)
+        batches = torch.split(torch.randperm(len(run.labels)), config.batch_size)
+        if fabric.global_rank:
+            torch.manual_seed(seed + RANK_STRIDE * fabric.global_rank)
         for index, chosen in enumerate(batches):
-            _set_rate(optimiser, config, (epoch + index / len(batches)) / config.epochs)
-            counts = spike_counts(network, _batch(network, inputs, chosen, config))
-            loss = cross_entropy(counts, labels[chosen])
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            optimiser.step()
-            total_loss += loss.item() * len(chosen)
-            correct += int((counts.argmax(1) == labels[chosen]).sum())
-            progress(epoch * len(batches) + index + 1, config.epochs * len(batches))
-    return total_loss, correct
+            _set_rate(run.optimiser, config, epoch + index / len(batches))
+            totals += _step(run, optimiser, shard(chosen, fabric))
+            run.progress(epoch * len(batches) + index + 1, config.epochs * len(batches))
+    mean_buffers(run.network, fabric)
+    if fabric.world_size > 1:
+        totals = cast(Tensor, fabric.all_reduce(totals, reduce_op="sum"))
+    loss, correct, seen = totals.tolist()
+    return loss * len(run.labels) / seen, round(correct * len(run.labels) / seen)
 
 
-def _set_rate(optimiser: torch.optim.Optimizer, config: TrainingConfig, done: float) -> None:
-    """Half a cosine: the full learning rate at `done` = 0, none at 1."""
+def _step(run: _Run, optimiser: torch.optim.Optimizer, chosen: Tensor) -> Tensor:
+    """One batch: the summed loss, the number of right answers, the number of pairs; float64 [3]."""
+    network = run.network
+    labels = run.labels[chosen].to(run.fabric.device)
+    batch = training_batch(network, run.inputs, chosen, run.config.image_shift)
+    with run.fabric.autocast():
+        loss, scores = network.loss(encoded(network, batch), labels)
+    optimiser.zero_grad()
+    run.fabric.backward(loss)
+    network.before_step()
+    mean_gradients(network, run.fabric)
+    optimiser.step()
+    right = (scores.detach().argmax(1) == labels).sum()
+    return torch.stack(
+        [loss.detach().double() * len(chosen), right.double(), torch.full_like(right, len(chosen)).double()]
+    )
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, config: TrainingConfig, epochs: float) -> None:
+    """The learning rate after a number of epochs."""
     for group in optimiser.param_groups:
-        group["lr"] = config.learning_rate * (1 + math.cos(math.pi * done)) / 2
+        group["lr"] = learning_rate(config, epochs)
 
 
-def _batch(network: Classifier, inputs: list[Tensor], chosen: Tensor, config: TrainingConfig) -> list[Tensor]:
-    """The chosen pairs, images moved at random; spectrograms start and end with the clip, and stay."""
-    reach = {"image": config.image_shift, "audio": 0}
-    return [shifted(values[chosen], reach[name]) for name, values in zip(network.inputs, inputs, strict=True)]
+def learning_rate(config: TrainingConfig, epochs: float) -> float:
+    """A line from 0 over the warm-up, then half a cosine from the full rate to the final one."""
+    if epochs < config.warmup_epochs:
+        return config.learning_rate * epochs / config.warmup_epochs
+    done = (epochs - config.warmup_epochs) / (config.epochs - config.warmup_epochs)
+    above = config.learning_rate - config.final_learning_rate
+    return config.final_learning_rate + above * (1 + math.cos(math.pi * done)) / 2
 
 
-def shifted(values: Tensor, reach: int) -> Tensor:
-    """Each picture of [B, c, h, w] moved by its own random offset within `reach`, zeros moving in."""
-    if not reach:
-        return values
-    batch, channels, height, width = values.shape
-    padded = torch.nn.functional.pad(values, (reach,) * 4)
-    rows = torch.randint(2 * reach + 1, (batch, 1)) + torch.arange(height)
-    columns = torch.randint(2 * reach + 1, (batch, 1)) + torch.arange(width)
-    picture = torch.arange(batch).view(-1, 1, 1, 1)
-    channel = torch.arange(channels).view(1, -1, 1, 1)
-    return padded[picture, channel, rows[:, None, :, None], columns[:, None, None, :]]
+def _rate(optimiser: torch.optim.Optimizer) -> float:
+    return cast(float, optimiser.param_groups[0]["lr"])
 
 
-def _identity(network: Classifier, data: PairedData, config: TrainingConfig) -> dict[str, Any]:
+def _identity(
+    network: Classifier, data: PairedData, config: TrainingConfig, fabric: Fabric
+) -> dict[str, dict[str, Any]]:
     """What must agree for a checkpoint to be continued; JSON values only."""
     described = {**data.provenance, "name": data.name, "pairs": len(data.train)}
+    training = {
+        **asdict(config),
+        "precision": fabric.strategy.precision.precision,
+        "processes": fabric.world_size,
+    }
+    return {"model": network.identity(), "data": described, "training": training}
+
+
+def _state(run: _Run, history: list[EpochMetrics], best: Weights | None) -> dict[str, Any]:
     return {
-        "format": FORMAT,
-        "model": network.identity(),
-        "data": described,
-        "training": asdict(config),
-    }
-
-
-def _write_checkpoint(
-    path: Path,
-    run: dict[str, Any],
-    network: Classifier,
-    optimiser: torch.optim.Optimizer,
-    history: list[EpochMetrics],
-) -> None:
-    contents = {
-        **run,
         "history": [asdict(epoch) for epoch in history],
-        "network": network.state_dict(),
-        "optimiser": optimiser.state_dict(),
+        "network": run.network.state_dict(),
+        "optimiser": run.optimiser.state_dict(),
+        "scaler": run.fabric.strategy.precision.state_dict(),
+        "best": best,
     }
-    with atomic_path(path) as temporary:
-        torch.save(contents, temporary)
 
 
-def _resume(
-    path: Path, run: dict[str, Any], network: Classifier, optimiser: torch.optim.Optimizer
-) -> list[EpochMetrics]:
-    """Load weights and optimiser state; the metrics of the epochs done so far."""
-    saved = _read_checkpoint(path)
-    if differing := _differences(saved, run):
-        raise CheckpointError(f"{path}: from another run; {'; '.join(differing)}")
-    network.load_state_dict(saved["network"])
-    optimiser.load_state_dict(saved["optimiser"])
-    return [EpochMetrics(**epoch) for epoch in saved["history"]]
-
-
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: missing, or not a training checkpoint; --checkpoint writes one")
-    try:
-        saved = torch.load(path, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path}: not a readable training checkpoint ({error})") from error
-    if not isinstance(saved, dict) or saved.get("format") != FORMAT or not saved.keys() >= SECTIONS:
-        raise CheckpointError(f"{path}: not a training checkpoint of format {FORMAT!r}")
-    return saved
-
-
-def _differences(saved: dict[str, Any], run: dict[str, Any]) -> list[str]:
-    return [
-        f"{section}.{key} was {saved[section].get(key)!r} and is {value!r}"
-        for section in ("model", "data", "training")
-        for key, value in run[section].items()
-        if saved[section].get(key) != value
-    ]
-
-
-def _append_row(path: Path, row: EpochMetrics) -> None:
-    values = asdict(row)
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(values))
-        if new:
-            writer.writeheader()
-        writer.writerow(values)
-
-
-def subset(data: PairedData, pairs: int) -> PairedData:
-    """`data` with the first `pairs` training pairs only (they are in random order), all test pairs."""
-    return replace(data, train=data.train.take(pairs))
+def _resumed(run: _Run, saved: dict[str, Any]) -> tuple[list[EpochMetrics], Weights | None]:
+    """Take over the state of a checkpoint: the metrics of the epochs done, and the best weights so far."""
+    run.network.load_state_dict(saved["network"])
+    run.optimiser.load_state_dict(saved["optimiser"])
+    run.fabric.strategy.precision.load_state_dict(saved["scaler"])
+    return [EpochMetrics(**epoch) for epoch in saved["history"]], saved["best"]

@@ -11,6 +11,7 @@ import numpy as np
 from avnir.errors import GraphError
 from avnir.ir import integer, real
 from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.integer_window import WindowSum
 from avnir.ir.operation import Array, Operation, Shape
 
 Maker = Callable[[Random, Shape], Operation]
@@ -186,7 +187,8 @@ def integer_graph(random: Random) -> Graph:
         connection = _integer_connection(random, shape)
         shape = connection.output_shape(shape)
         nodes.append(Node(f"synapses_{index}", connection, (nodes[-1].name,)))
-        nodes.append(Node(f"neurons_{index}", _integer_lif(random, shape), (nodes[-1].name,)))
+        neurons = random.choice([_integer_lif, _integer_lif, _window_sum])(random, shape)
+        nodes.append(Node(f"neurons_{index}", neurons, (nodes[-1].name,)))
     nodes.append(Node("out", integer.Output((int(np.prod(shape)),)), (nodes[-1].name,)))
     return verified(Graph("integer", tuple(nodes), 1e-3))
 
@@ -200,6 +202,10 @@ def _integer_connection(random: Random, shape: Shape) -> Operation:
     if len(shape) == 3 and random.random() < 0.6:
         return integer.Conv(_int8(random, (2, shape[0], 1, 1)), exponent, delay, padding=(1, 0))
     return integer.Dense(_int8(random, (random.randint(1, 5), int(np.prod(shape)))), exponent, delay)
+
+
+def _window_sum(random: Random, shape: Shape) -> Operation:
+    return WindowSum(shape, 12, random.choice([True, False]), message_bits=random.randint(2, 32))
 
 
 def _integer_lif(random: Random, shape: Shape) -> Operation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ from avnir.cli.source import Request, Source, model_options, open_source, sha256
 if TYPE_CHECKING:
     from avnir.compile import Compiled
     from avnir.export.nir_schema import Form
-    from avnir.program import Program
     from avnir.verify.stages import Verification
 
 MANIFEST = "manifest.json"
@@ -70,8 +70,9 @@ def command(
 ) -> None:
     """Turn MODEL into a folder: graph.nir, program/, placement.json, lava.py, report.html, manifest.json.
 
-    program.nir holds the integers as NIR too, where they have such a form. MODEL is a model.pt,
-    package.module:build (imports and runs your own code, with --weights, --inputs and --time), or a NIR file.
+    graph.nir and program.nir hold the network and its integers for other frameworks, where NIR has a form for
+    all of it. MODEL is a model.pt, package.module:build (imports and runs your own code, with --weights,
+    --inputs and --time), or a NIR file.
     The integers are run on the CPU engine over MODEL's examples, or --inputs, and compared with the
     reference; a graph that does not reproduce the reference in every spike is not written (exit status 1). A
     NIR file without --inputs is written with nothing compared, and says so.
@@ -85,10 +86,12 @@ def command(
     chip = target.load(target_name)
     source = open_source(request)
     folder = out or request.stem.with_name(f"{request.stem.name}_{chip.name}")
-    calibration = calibration_inputs(source, calibrate)
+    calibration, known = calibration_inputs(source, calibrate)
     with stage("compile"):
         bits = bits_of(source, weight_bits)
-        compiled = compile_graph(source.graph, chip, bits, calibration, chips=chips, cores=cores)
+        compiled = compile_graph(
+            source.graph, chip, bits, calibration, labels=known, chips=chips, cores=cores
+        )
     check_tuned(source, compiled.program)
     if netx:
         compiled = for_netx(compiled, chip, chips, cores)
@@ -136,16 +139,19 @@ def write_folder(
     """Write the folder whole or not at all; same input, same bytes. Returns the manifest."""
     from avnir import __version__
     from avnir.export import write_nir
+    from avnir.export.nir_program import write_program_nir
     from avnir.files import atomic_folder
     from avnir.hardware.lava.script import script
     from avnir.report.html import report
 
     with atomic_folder(folder, MANIFEST) as made:
-        write_nir(compiled.nir_graph, made / "graph.nir", form=nir_form)
+        left_out = _written(
+            made / "graph.nir", lambda path: write_nir(compiled.nir_graph, path, form=nir_form)
+        )
         (made / "program").mkdir()
         compiled.program.write_into(made / "program")
         (made / PLACEMENT).write_text(compiled.placement.json(), encoding="utf-8")
-        left_out = _write_program_nir(compiled.program, made / "program.nir")
+        left_out |= _written(made / "program.nir", lambda path: write_program_nir(compiled.program, path))
         (made / "lava.py").write_text(script(compiled.program), encoding="utf-8")
         (made / "report.html").write_text(report(source.name, compiled, verification), encoding="utf-8")
         if onnx:
@@ -172,13 +178,12 @@ def write_folder(
     return manifest
 
 
-def _write_program_nir(program: Program, path: Path) -> dict[str, str]:
-    """Write the integers as NIR too; where they take more than such a file may, why there is none."""
+def _written(path: Path, write: Callable[[Path], object]) -> dict[str, str]:
+    """Write a file for other frameworks; where it cannot hold all of the network, why there is none."""
     from avnir.errors import UnsupportedError
-    from avnir.export.nir_program import write_program_nir
 
     try:
-        write_program_nir(program, path)
+        write(path)
     except UnsupportedError as error:
         return {path.name: str(error)}
     return {}

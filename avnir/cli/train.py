@@ -3,40 +3,63 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from avnir.ir.graph import Graph
-    from avnir.models.av_digits import DigitNetwork
-    from avnir.models.classifier import Classifier
-    from avnir.models.data.pairs import PairedData, Split
-    from avnir.models.integer_training import FineTuned
-    from avnir.models.training import EpochMetrics, Progress
+    from avnir.models.job import Job
+    from avnir.models.machine import Machine
+    from avnir.models.training import Files, Progress
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+MODELS = ("av-digits", "scmrl", "l2act", "taaf")
+DATA = (
+    "generator", "mnist-fsdd", "nmnist-fsdd", "mnistdvs-ntidigits", "cifar10-esc10", "cifar10-us8k", "us8k",
+    "us8k-av", "crema-d", "ravdess", "ave", "paired", "shd",
+)  # fmt: skip
+MODALITIES = {"both": "both", "image": "image", "vision": "image", "audio": "audio"}
+OF_THE_DIGITS = {"image_size": 16, "audio_size": 16, "steps": 8}
+OF_THE_SYSTEMS = {"image_size": 28, "audio_size": 28, "steps": 4}
+SYSTEM_TRAINING = {"image_shift": 0, "validation": 0.1}
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the user asked for, under the names of the options; `quantise` names a target or is None."""
+    """What the user asked for, under the names of the options; None for what was left out."""
 
     model: str
+    data: str
+    data_dir: Path | None
+    split: str
+    fold: int | None
+    image_size: int | None
+    audio_size: int | None
+    steps: int | None
     modality: str | None
-    epochs: int
+    form: str
+    settings: tuple[tuple[str, str], ...]
+    epochs: int | None
+    batch_size: int | None
+    learning_rate: float | None
+    warmup_epochs: int | None
+    validation: float | None
+    pick: str
+    device: str
+    devices: int
+    precision: str
+    subset: int | None
     seed: int
     out: Path
     resume: Path | None
     checkpoint: Path | None
     metrics: Path | None
+    tensorboard: Path | None
     examples: int
     quantise: str | None
     weight_bits: int
@@ -44,20 +67,50 @@ class Run:
     start: Path | None
 
 
+def _setting(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> Any:
+    pairs = [tuple(value.split("=", 1)) for value in values]
+    if wrong := [value for value, pair in zip(values, pairs, strict=True) if len(pair) < 2]:
+        raise click.BadParameter(f"{', '.join(wrong)}: give each as key=value")
+    return tuple(pairs)
+
+
 @click.command()
-@click.argument("model", type=click.Choice(["av-digits"]))
+@click.argument("model", type=click.Choice(MODELS))
+@click.option("--data", type=click.Choice(DATA), default="generator", show_default=True)
+@click.option("--data-dir", type=FOLDER, help="Folder of the data; all but the generator need it.")
+@click.option("--split", type=click.Choice(["official", "authors"]), default="official", show_default=True)
+@click.option("--fold", type=click.IntRange(0), help="The fold that tests, where the data have folds.")
+@click.option("--image-size", type=click.IntRange(1), help="Side of pictures.  [default: 28, av-digits 16]")
+@click.option("--audio-size", type=click.IntRange(1), help="Of spectrograms.  [default: 28, av-digits 16]")
+@click.option("--steps", type=click.IntRange(1), help="Of a window.  [default: 4, av-digits 8]")
+@click.option("--modality", type=click.Choice(list(MODALITIES)), help="[default: both]")
+@click.option("--form", type=click.Choice(["paper", "deployable"]), default="deployable", show_default=True)
+@click.option("--set", "settings", multiple=True, callback=_setting, help="key=value of the configuration.")
+@click.option("--epochs", type=click.IntRange(1), help="[default: the model's]")
+@click.option("--batch-size", type=click.IntRange(2), help="[default: the model's]")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="[default: the model's]")
+@click.option("--warm-up", "warmup_epochs", type=click.IntRange(0), help="Epochs.  [default: the model's]")
 @click.option(
-    "--data", type=click.Choice(["generator", "mnist-fsdd"]), default="generator", show_default=True
+    "--validation",
+    type=click.FloatRange(0, 0.9),
+    help="Share of training pairs.  [default: 0.1, av-digits 0]",
 )
-@click.option("--data-dir", type=FOLDER, help="Folder of MNIST and FSDD, for mnist-fsdd.")
-@click.option("--modality", type=click.Choice(["both", "image", "audio"]), help="[default: both]")
-@click.option("--epochs", type=click.IntRange(1), default=6, show_default=True)
+@click.option(
+    "--pick", type=click.Choice(["last", "best"]), default="last", show_default=True,
+    help="The epoch to keep: the last, or the best on the validation pairs.",
+)  # fmt: skip
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="More: under torchrun.")
+@click.option(
+    "--precision", type=click.Choice(["32", "bf16-mixed", "16-mixed"]), default="32", show_default=True
+)
 @click.option("--subset", type=click.IntRange(1), help="Train on this many pairs only.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--out", type=FILE, default=Path("model.pt"), show_default=True, help="The file to write.")
 @click.option("--resume", type=FILE, help="Continue from a file that --checkpoint wrote.")
 @click.option("--checkpoint", type=FILE, help="Keep the state of the training here after each epoch.")
 @click.option("--metrics", type=FILE, help="Append one CSV row per epoch here.")
+@click.option("--tensorboard", type=FOLDER, help="Add each epoch to TensorBoard's curves in this folder.")
 @click.option(
     "--examples", type=click.IntRange(1), default=100, show_default=True, help="Test pairs saved in OUT."
 )
@@ -70,26 +123,34 @@ class Run:
 )
 @click.option("--start", type=FILE, help="For --quantise: the model.pt to begin with, already trained.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(data: str, data_dir: Path | None, subset: int | None, as_json: bool, **options: Any) -> None:
+def command(as_json: bool, **options: Any) -> None:
     """Train MODEL and save it with its reference spikes, ready for export and verify.
 
-    The default data are made on the spot: scikit-learn's handwritten digits and synthetic voices.
-    `--data mnist-fsdd` reads MNIST (idx files or mnist.npz) and the Free Spoken Digit Dataset
-    (recordings/*.wav or fsdd.npz) from --data-dir. The saved file holds examples of the test data.
+    The default data are made on the spot: scikit-learn's handwritten digits and synthetic voices; `avnir data
+    list` tells of the others. The network takes the shapes of the data. The saved file holds examples of the
+    test data; nothing is decided by them.
 
     With --quantise the network that was trained, or --start, is compiled to the chip's integers, and these
     are trained on in the chip's own arithmetic. `export` and `verify` know the width.
     """
     run = Run(**options)
     _check(run)
-    pairs = _load(data, data_dir, run.seed)
-    if subset:
-        from avnir.models import training
+    from avnir.models import job as work
+    from avnir.models.machine import is_first
 
-        pairs = training.subset(pairs, subset)
-    pairs.test.take(run.examples)
-    result = _train_integers(run, pairs) if run.quantise else _train_floats(run, pairs)
-    click.echo(json.dumps({"model": str(run.out), **result}) if as_json else _summary(run.out, result))
+    job = _job(run)
+    data, warned = work.load_data(job)
+    for line in warned if is_first() else ():
+        click.echo(f"warning: {line}", err=True)
+    with _progress_bar("training", is_first()) as progress:
+        if run.quantise:
+            result = work.train_integers(
+                job, data, progress, run.quantise, run.weight_bits, run.quantise_epochs
+            )
+        else:
+            result = work.train_floats(job, data, progress)
+    if is_first():
+        click.echo(json.dumps({"model": str(run.out), **result}) if as_json else _summary(run.out, result))
 
 
 def _check(run: Run) -> None:
@@ -97,6 +158,8 @@ def _check(run: Run) -> None:
     for path in filter(None, (run.out, run.checkpoint, run.metrics)):
         if not path.parent.is_dir():
             raise click.UsageError(f"the folder of {path} does not exist; make it first")
+    if (run.data == "generator") != (run.data_dir is None):
+        raise click.UsageError("--data (but for the generator) and --data-dir go together")
     if run.start and not run.quantise:
         raise click.UsageError("--start is what --quantise begins with; give both")
     surplus = [name for name in ("modality", "resume", "checkpoint") if getattr(run, name) is not None]
@@ -109,171 +172,59 @@ def _check(run: Run) -> None:
         target.load(run.quantise)
 
 
-def _train_floats(run: Run, pairs: PairedData) -> dict[str, Any]:
-    """Train and save the network itself; what is told of it."""
-    network, history = _trained(run, pairs)
-    result = _result(network, pairs, history)
-    examples = Examples(network, pairs.test, run.examples)
-    _save(network, examples, run.out, (run.model, network.config.to_json()), {**pairs.provenance, **result})
-    return result
+def _job(run: Run) -> Job:
+    from avnir.models.data.registry import Options
+    from avnir.models.job import Job
 
-
-def _trained(run: Run, pairs: PairedData) -> tuple[DigitNetwork, list[EpochMetrics]]:
-    from avnir.models import training
-
-    network = _fresh_network(run.model, run.modality or "both", run.seed)
-    config = training.TrainingConfig(epochs=run.epochs, seed=run.seed)
-    files = {"checkpoint": run.checkpoint, "resume": run.resume, "metrics": run.metrics}
-    with _progress_bar("training") as progress:
-        return network, training.train(network, pairs, config, **files, progress=progress)
-
-
-def _train_integers(run: Run, pairs: PairedData) -> dict[str, Any]:
-    """Train and save the network's integers; what is told of them."""
-    from avnir import target
-    from avnir.models.integer_training import fine_tune, fine_tuning, prove
-
-    graph, steps, before = _started(run.start) if run.start else _begun(run, pairs)
-    config = fine_tuning(run.weight_bits, run.quantise_epochs, run.seed)
-    with _progress_bar("training integers") as progress:
-        made = fine_tune(
-            graph, target.load(run.quantise or ""), pairs, steps, run.weight_bits, config,
-            metrics=run.metrics, progress=progress,
-        )  # fmt: skip
-    examples = Examples(made.network, pairs.test, run.examples)
-    inputs = {name: x.numpy() for name, x in examples.tensors()[0].items()}
-    result = {**_integer_result(run, made, pairs), **before, "equal_slots": prove(made.network, inputs)}
-    _save(made.model, examples, run.out, None, {**pairs.provenance, **result})
-    return result
-
-
-def _begun(run: Run, pairs: PairedData) -> tuple[Graph, int, dict[str, Any]]:
-    """A network trained in floating point: its graph, the steps of its window, what is told of it."""
-    import torch
-
-    from avnir.export import trace
-    from avnir.models.training import accuracy
-
-    network, _ = _trained(run, pairs)
-    silence = tuple(torch.zeros(2, 1, *shape) for shape in network.shapes.values())
-    return trace(network, silence), network.steps, {"float_accuracy": accuracy(network, pairs.test)}
-
-
-def _started(path: Path) -> tuple[Graph, int, dict[str, Any]]:
-    """The same of a saved one; its accuracy is not known."""
-    from avnir.export import load
-
-    saved = load(path)
-    return saved.graph, len(next(iter(saved.inputs.values()))), {}
-
-
-def _load(data: str, data_dir: Path | None, seed: int) -> PairedData:
-    if (data == "mnist-fsdd") != (data_dir is not None):
-        raise click.UsageError("--data mnist-fsdd and --data-dir go together")
-    if data_dir is None:
-        from avnir.models.data.generator import load_generator
-
-        return load_generator(seed=seed)
-    from avnir.models.data.mnist_fsdd import load_mnist_fsdd
-
-    return load_mnist_fsdd(data_dir, seed)
-
-
-def _fresh_network(model: str, modality: str, seed: int) -> DigitNetwork:
-    """The untrained network, its weights drawn from `seed`."""
-    import torch
-
-    from avnir.models import build
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return cast("DigitNetwork", build(model, {"modality": modality}))
-
-
-@dataclass(frozen=True)
-class Examples:
-    """The first `count` pairs of a split, as `network` sees them."""
-
-    network: Classifier
-    split: Split
-    count: int
-
-    def without(self, samples: Sequence[int]) -> Examples:
-        """Others in the place of some of them."""
-        return replace(self, split=self.split.without(samples))
-
-    def tensors(self) -> tuple[dict[str, Tensor], Tensor]:
-        """Inputs [T, count, c, h, w] by name, and labels [count]."""
-        from avnir.models.training import example_inputs
-
-        inputs, labels = example_inputs(self.network, self.split, self.count)
-        return dict(zip(self.network.inputs, inputs, strict=True)), labels
-
-
-def _result(network: DigitNetwork, pairs: PairedData, history: list[EpochMetrics]) -> dict[str, Any]:
-    from avnir.models.training import accuracy
-
-    return {
-        "data": pairs.name,
-        "modality": network.config.modality,
-        "epochs": len(history),
-        "train_pairs": len(pairs.train),
-        "test_pairs": len(pairs.test),
-        "train_accuracy": history[-1].accuracy,
-        "test_accuracy": accuracy(network, pairs.test),
-        "training_seconds": round(sum(epoch.seconds for epoch in history), 1),
+    digits = run.model == "av-digits"
+    sizes = {
+        **(OF_THE_DIGITS if digits else OF_THE_SYSTEMS),
+        **_given(run, "image_size", "audio_size", "steps"),
     }
+    training = _given(run, "epochs", "batch_size", "learning_rate", "warmup_epochs", "validation", "pick")
+    return Job(
+        model=run.model,
+        data=run.data,
+        folder=run.data_dir,
+        options=Options(seed=run.seed, split=run.split, fold=run.fold, **sizes),
+        modality=MODALITIES[run.modality or "both"],
+        form=run.form,
+        settings=dict(run.settings),
+        training=training if digits else {**SYSTEM_TRAINING, **training},
+        subset=run.subset,
+        examples=run.examples,
+        out=run.out,
+        machine=_machine(run),
+        files=_files(run),
+        start=run.start,
+    )
 
 
-def _integer_result(run: Run, made: FineTuned, pairs: PairedData) -> dict[str, Any]:
-    from avnir.models.integer_network import IntegerNetwork
-    from avnir.models.training import accuracy
-
-    untrained = IntegerNetwork(made.start, run.weight_bits, made.network.steps)
-    return {
-        "data": pairs.name,
-        "modality": " and ".join(made.network.inputs),
-        "epochs": len(made.history),
-        "train_pairs": len(pairs.train),
-        "test_pairs": len(pairs.test),
-        "train_accuracy": made.history[-1].accuracy,
-        "test_accuracy": accuracy(made.network, pairs.test),
-        "untrained_accuracy": accuracy(untrained, pairs.test),
-        "training_seconds": round(sum(epoch.seconds for epoch in made.history), 1),
-        "target": made.network.program.target,
-        "weight_bits": run.weight_bits,
-        "program": made.network.program.digest,
-        "requantised_weights": made.moved,
-    }
+def _given(run: Run, *names: str) -> dict[str, Any]:
+    return {name: getattr(run, name) for name in names if getattr(run, name) is not None}
 
 
-def _save(
-    model: nn.Module,
-    examples: Examples,
-    out: Path,
-    architecture: tuple[str, Mapping[str, Any]] | None,
-    notes: Mapping[str, Any],
-) -> None:
-    """Save the model with the first test pairs in which float32's rounding decides no spike."""
-    import avnir
-    from avnir.export import TieError
+def _machine(run: Run) -> Machine:
+    from avnir.models.machine import Machine
 
-    while True:
-        inputs, labels = examples.tensors()
-        try:
-            avnir.save(model, inputs, out, labels=labels, architecture=architecture, notes=notes)
-            return
-        except TieError as ties:
-            examples = examples.without(ties.samples)
+    return Machine(run.device, run.devices, run.precision)  # type: ignore[arg-type]
 
 
-def _summary(out: Path, result: dict[str, Any]) -> str:
+def _files(run: Run) -> Files:
+    from avnir.models.training import Files
+
+    return Files(run.checkpoint, run.resume, run.metrics, run.tensorboard)
+
+
+def _summary(out: Path, result: Mapping[str, Any]) -> str:
     lines = [
         f"{result['data']}, {result['modality']}: trained in {result['training_seconds']} s",
         f"test accuracy   {result['test_accuracy']:.2%} of {result['test_pairs']} pairs",
         f"train accuracy  {result['train_accuracy']:.2%} of {result['train_pairs']} pairs, "
-        f"during epoch {result['epochs']}",
+        f"during epoch {result.get('picked_epoch', result['epochs'])}",
     ]
+    if "validation_accuracy" in result:
+        lines.append(f"validation      {result['validation_accuracy']:.2%} after that epoch")
     if "program" in result:
         before = f"{result['untrained_accuracy']:.2%}"
         if "float_accuracy" in result:
@@ -287,11 +238,11 @@ def _summary(out: Path, result: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _progress_bar(what: str) -> Iterator[Progress]:
+def _progress_bar(what: str, shown: bool) -> Iterator[Progress]:
     """A bar on standard error, so that standard output stays clean for --json."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    with Bar(console=Console(stderr=True)) as bar:
+    with Bar(console=Console(stderr=True), disable=not shown) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -73,10 +73,12 @@ def command(
     inputs, labels = first_samples(checked_inputs(source.graph, source.inputs), source.labels, samples)
     batch = next(iter(inputs.values())).shape[1]
     labels = checked_labels(labels, batch)
-    calibration = calibration_inputs(source, calibrate)
+    calibration, known = calibration_inputs(source, calibrate)
     with stage("compile"):
         bits = bits_of(source, weight_bits)
-        compiled = compile_graph(source.graph, chip, bits, calibration, chips=chips, cores=cores)
+        compiled = compile_graph(
+            source.graph, chip, bits, calibration, labels=known, chips=chips, cores=cores
+        )
     check_tuned(source, compiled.program)
     verification, integer = compared(source, compiled.program, backends, inputs, labels)
     synops = count(compiled.program, inputs, integer)

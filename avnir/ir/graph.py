@@ -18,6 +18,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from avnir.errors import GraphError
+from avnir.ir.loops import components
 from avnir.ir.operation import Operation, Shape
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -151,7 +152,7 @@ def verified(graph: Graph) -> Graph:
     problems = [*_name_problems(graph), *_edge_problems(graph)]
     if not problems:
         try:
-            problems.extend(_shape_problems(graph))
+            problems += [*_shape_problems(graph), *_window_problems(graph), *_rehearsal_problems(graph)]
         except GraphError as error:
             problems.append(str(error))
     if problems:
@@ -194,3 +195,24 @@ def _shape_problems(graph: Graph) -> Iterator[str]:
     for name, shape in graph.shapes.items():
         if any(size < 1 for size in shape):
             yield f"{name}: makes the empty shape {shape}"
+
+
+def _rehearsal_problems(graph: Graph) -> Iterator[str]:
+    """A sum over the whole window is known when the window has passed: too late for what leads to it."""
+    rehearsed = [node.name for node in graph.select(lambda op: op.rehearsed)]
+    loops = [names for names in components(graph.consumers) if len(names) > 1] if rehearsed else []
+    for names in loops:
+        for name in names:
+            if name in rehearsed:
+                around = ", ".join(other for other in names if other != name)
+                yield (
+                    f"{name}: is a sum over the whole window and feeds itself through {around}; "
+                    "use a running sum, or take it out of the loop"
+                )
+
+
+def _window_problems(graph: Graph) -> Iterator[str]:
+    windows = {n.name: n.op.steps for n in graph.select(lambda op: op.kind == "WindowSum")}  # type: ignore[attr-defined]
+    if len(set(windows.values())) > 1:
+        listed = ", ".join(f"{name} of {steps}" for name, steps in windows.items())
+        yield f"sums over windows of different lengths, where a sample has one: {listed} steps"

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from avnir.errors import GraphError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.integer import Connection
+from avnir.ir.presentations import presentations
 
 
 def latencies(graph: Graph) -> Mapping[str, int]:
@@ -35,6 +36,15 @@ def latencies(graph: Graph) -> Mapping[str, int]:
     raise GraphError(
         f"a loop through {layers} takes more chip steps than steps of the model: each layer on it takes one"
     )
+
+
+def first_output(graph: Graph) -> int:
+    """Chip steps from the first input to the first output that counts.
+
+    The longest path, and a whole window for each time that it is shown before the last.
+    """
+    windows = [node.op.steps for node in graph.select(lambda op: op.rehearsed)]  # type: ignore[attr-defined]
+    return max(latencies(graph).values()) + (presentations(graph) - 1) * max(windows, default=0)
 
 
 def _settle(node: Node, late: dict[str, int]) -> bool:

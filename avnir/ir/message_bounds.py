@@ -2,7 +2,8 @@
 
 A bound of a |value| holds whatever the bounds that it is made from, as long as those hold. So the analysis
 begins with 32 bits everywhere, and the second pass, which knows what comes back round a loop, makes none too
-small. What adds up without an end, in a loop or in the sigma of a SigmaDelta, keeps its 32 bits.
+small. What adds up without an end, in a loop or in the sigma of a SigmaDelta, keeps its 32 bits; a WindowSum
+adds up as many steps as it says.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ LARGEST: Mapping[str, Callable[..., int]] = {
     "Conv": lambda op, total: min(total, fixed.STATE_LIMIT),
     "Relay": lambda op, arriving: arriving,
     "Product": lambda op, first, second: -(-min(first * second, WORD) >> op.exponent),
+    "WindowSum": lambda op, arriving: op.steps * arriving,
     "Delta": lambda op, arriving: -(-min(2 * arriving << op.shift, WORD) >> op.state_exponent),
     "SigmaDelta": lambda op, arriving: WORD >> op.state_exponent,
 }

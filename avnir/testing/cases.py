@@ -14,7 +14,7 @@ import numpy as np
 from avnir.ir.integer import Conv, Dense, Input, Output
 from avnir.ir.operation import Array
 from avnir.ir.real import RESETS
-from avnir.testing import graded, listed, loops, sigma_delta
+from avnir.testing import graded, listed, loops, sigma_delta, window_sums
 from avnir.testing.building import STEPS, rng, spikes, weights
 from avnir.testing.building import Case as Case
 from avnir.testing.building import lif as lif
@@ -217,6 +217,7 @@ CASES: Mapping[str, Callable[[], Case]] = {
     **listed.CASES,
     **graded.CASES,
     **sigma_delta.CASES,
+    **window_sums.CASES,
     "samples": lambda: _dense(batch=5, bias=40),
     "several": _several,
     "states": lambda: _dense(batch=2, decay_u=1500, reset="subtract"),

@@ -97,6 +97,10 @@ def _run(backend: Backend, case: Case, states_needed: bool) -> Trace:
 
 
 def _differences(definition: Trace, trace: Trace) -> Iterator[str]:
+    if len(trace.rehearsals) != len(definition.rehearsals):
+        yield f"there are {len(trace.rehearsals)} rehearsals instead of {len(definition.rehearsals)}"
+    for number, pair in enumerate(zip(definition.rehearsals, trace.rehearsals, strict=False)):
+        yield from (f"rehearsal {number}: {found}" for found in _differences(*pair))
     yield from _group_differences("spikes", definition.spikes, trace.spikes)
     yield from _group_differences("outputs", definition.outputs, trace.outputs)
     if trace.states:

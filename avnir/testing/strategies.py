@@ -20,6 +20,8 @@ from avnir.ir.integer import Connection, Conv, Dense, Input, Lif, Neurons, Outpu
 from avnir.ir.integer_delta import Delta, SigmaDelta
 from avnir.ir.integer_graded import InverseRoot, Product, Readout, Relay
 from avnir.ir.integer_sparse import Sparse
+from avnir.ir.integer_window import WindowSum
+from avnir.ir.loops import components
 from avnir.ir.operation import Array, Operation, Shape
 from avnir.ir.real import RESETS
 from avnir.numerics import fixed
@@ -33,6 +35,7 @@ class _Net:
     """A network that grows from its inputs; every neuron layer and input is a place to start from."""
 
     seed: int
+    steps: int
     nodes: list[Node] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
     late: dict[str, int] = field(default_factory=dict)
@@ -66,7 +69,10 @@ class Window(NamedTuple):
 
 @st.composite
 def windows(draw: Draw, max_layers: int = 4) -> Window:
-    """A program of `programs`, and 1 to 12 steps for 1 to 5 samples, from silent to always active."""
+    """A program of `programs`, and 1 to 12 steps for 1 to 5 samples, from silent to always active.
+
+    If the program adds up windows, it says how long they are.
+    """
     program = draw(programs(max_layers))
     return Window(program, _inputs(draw, program))
 
@@ -79,7 +85,7 @@ def programs(draw: Draw, max_layers: int = 4) -> Program:
     delayed; a connection may be fed by two layers at once. Up to two more connections have a lag and lead
     from anywhere into any layer: back into it, round a longer loop, or forward past other layers.
     """
-    net = _Net(draw(st.integers(0, 2**32 - 1)))
+    net = _Net(draw(st.integers(0, 2**32 - 1)), draw(_steps))
     for _ in range(draw(st.integers(1, 2))):
         shape = draw(_input_shapes)
         net.add(Input(shape, draw(st.sampled_from((0, 0, 0, 2, 8, 24)))), (), shape, 0)
@@ -88,11 +94,21 @@ def programs(draw: Draw, max_layers: int = 4) -> Program:
         _add_lagged(draw, net, draw(st.sampled_from(layers)))
     for name in {layers[-1], draw(st.sampled_from(layers))}:
         net.add(Output(net.shapes[name]), (name,), net.shapes[name], net.late[name])
-    return Program(verified(Graph("integer", tuple(net.nodes))), target="any")
+    return Program(verified(Graph("integer", _none_waits(net.nodes))), target="any")
+
+
+def _none_waits(nodes: list[Node]) -> tuple[Node, ...]:
+    """The nodes, with sums that run where a loop leads through them."""
+    loops = components(Graph("integer", tuple(nodes)).consumers)
+    inside = {name for names in loops for name in names if len(names) > 1}
+    return tuple(
+        replace(n, op=n.op.replace(running=True)) if n.op.rehearsed and n.name in inside else n for n in nodes
+    )
 
 
 def _inputs(draw: Draw, program: Program) -> Mapping[str, Array]:
-    steps, batch = draw(st.integers(1, 12)), draw(st.integers(1, 5))
+    summed = [node.op.steps for node in program.graph.select(lambda op: op.kind == "WindowSum")]  # type: ignore[attr-defined]
+    steps, batch = summed[0] if summed else draw(_steps), draw(st.integers(1, 5))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     density = draw(st.sampled_from((0.0, 0.05, 0.3, 0.8, 1.0)))
     return {
@@ -110,6 +126,7 @@ def _messages(rng: np.random.Generator, shape: Shape, bits: int, density: float)
     return np.where(active, rng.integers(-limit, limit, shape, np.int32), 0)
 
 
+_steps = st.integers(1, 12)
 _input_shapes = st.one_of(
     st.tuples(st.integers(1, 20)),
     st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7)),
@@ -220,7 +237,8 @@ def _weights(draw: Draw, net: _Net, shape: Shape) -> Array:
 
 def _neurons(draw: Draw, net: _Net, shape: Shape, feeding: int) -> Neurons:
     """Neurons of any kind, more often those that spike; a product where two connections can meet."""
-    others = (_relay, _readout, _inverse_root, _delta, _sigma_delta, *([_product] * (feeding > 1)))
+    others = (_relay, _readout, _inverse_root, _delta, _sigma_delta, *[_window_sum] * 3)
+    others += (_product,) * (feeding > 1)
     kinds = others if draw(st.booleans()) else (_lif,)
     return draw(st.sampled_from(kinds))(draw, net, shape)
 
@@ -248,6 +266,10 @@ def _encoding(draw: Draw, most: int = 14) -> dict[str, Any]:
         "state_exponent": draw(st.integers(0, min(7, most - spike))),
         "message_bits": 32,
     }
+
+
+def _window_sum(draw: Draw, net: _Net, shape: Shape) -> WindowSum:
+    return WindowSum(shape, net.steps, draw(st.sampled_from((False, False, True))), message_bits=32)
 
 
 def _inverse_root(draw: Draw, net: _Net, shape: Shape) -> InverseRoot:

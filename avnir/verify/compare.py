@@ -14,7 +14,10 @@ from avnir.trace import Trace
 
 @dataclass(frozen=True, order=True)
 class Divergence:
-    """Where two traces first differ; steps, samples and neurons count from 0."""
+    """Where two traces first differ; steps, samples and neurons count from 0.
+
+    Where both hold the presentations that went before the last, steps count from the first of them.
+    """
 
     step: int
     layer: str
@@ -77,15 +80,20 @@ class Comparison:
 def compare(first: Trace, second: Trace, names: tuple[str, str]) -> Comparison:
     """Compare the spikes of every layer that both traces have, and the outputs.
 
+    Of a window that is shown several times every presentation is compared if both traces hold them, else the
+    last one alone.
+
     Outputs that are real numbers in two precisions are left out: rounding parts them everywhere. That they
     are the model's is proved in its own precision when it is traced.
 
     Raises DataError where they have no layer in common or a layer's shapes differ.
     """
+    every = bool(first.rehearsals and second.rehearsals)
+    one, other = (trace.sent if every else trace.spikes for trace in (first, second))
     common = [layer for layer in first.spikes if layer in second.spikes]
     if not common:
         raise DataError(f"{names[0]} and {names[1]} have no layer in common to compare")
-    layers = tuple(_layer(layer, first.spikes, second.spikes, names) for layer in common)
+    layers = tuple(_layer(layer, one, other, names) for layer in common)
     return Comparison(*names, layers, _same_outputs(first, second))
 
 

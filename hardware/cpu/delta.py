@@ -54,6 +54,10 @@ class DeltaRegisters:
         send_changes(x, self.held, stage.bias, stage.numbers, stage.integrates, stage.rectify, sent)
         return sent
 
+    def begin(self) -> None:
+        """Set all to zero."""
+        self.held[:] = 0
+
     def register(self, name: str) -> Array:
         """One of its registers, `[B, n]`."""
         return np.asarray(self.held[("sigma", "act", "residue", "error").index(name)])

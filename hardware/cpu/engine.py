@@ -5,6 +5,9 @@ before it, or on an earlier step where a connection has a lag. A layer can there
 block of steps before the next one begins, what is on its way in a delay never has to be kept, and only
 the layers of a loop go step by step, together. Samples are independent and every result is an integer,
 so neither the number of threads nor the size of a block can change a bit.
+
+A program that needs the window several times goes through it as often. What a layer sends no longer changes
+after the rehearsals that it needs (`avnir.ir.presentations`), and is taken over from the presentation before.
 """
 
 from __future__ import annotations
@@ -23,10 +26,12 @@ from avnir.hardware.cpu.delta import DeltaStage
 from avnir.hardware.cpu.dense import DenseStage
 from avnir.hardware.cpu.graded import InverseRootStage, ProductStage, RelayStage
 from avnir.hardware.cpu.lif import LifStage
+from avnir.hardware.cpu.order import order_of
 from avnir.hardware.cpu.part import Part
 from avnir.hardware.cpu.sparse import SparseStage
-from avnir.ir.loops import components
+from avnir.hardware.cpu.window import WindowStage
 from avnir.ir.operation import Array
+from avnir.ir.presentations import rehearsals
 from avnir.program import Program
 from avnir.trace import Trace, checked_inputs
 
@@ -46,6 +51,7 @@ PLANS: Mapping[str, Callable[..., Any]] = {
     "Product": ProductStage.plan,
     "InverseRoot": InverseRootStage.plan,
     "Readout": LifStage.plan_readout,
+    "WindowSum": WindowStage.plan,
     "Delta": DeltaStage.plan,
     "SigmaDelta": DeltaStage.plan_sigma,
 }
@@ -59,7 +65,8 @@ class CpuSession:
         self._graph = program.graph
         self._threads = threads or numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="avnir-cpu")
-        self._order = [[self._graph[name] for name in names] for names in components(self._graph.consumers)]
+        needed = rehearsals(self._graph)
+        self._orders = [order_of(self._graph, needed, shown) for shown in range(1 + max(needed.values()))]
         shapes = self._graph.shapes
         self._plans = {
             n.name: PLANS[n.op.kind](n.op, shapes[n.inputs[0]]) for n in self._graph if n.op.kind in PLANS
@@ -93,16 +100,26 @@ class CpuSession:
         return itertools.starmap(slice, itertools.pairwise(edges))
 
     def _run_part(self, inputs: Mapping[str, Array], trace: Trace, samples: slice) -> None:
-        """Take the samples through all steps, block by block, and write them into the trace."""
+        """Take the samples through all presentations of the window, and write them into the trace."""
         steps, count = len(next(iter(inputs.values()))), samples.stop - samples.start
         block = 1 if trace.states else max(1, BLOCK_BYTES // (self._row_bytes * count))
-        part = Part(self._graph, self._order, self._plans, count)
-        for start in range(0, steps, block):
-            here = np.s_[start : start + block, samples]
-            values = part.block({name: array[here] for name, array in inputs.items()})
-            for name, array in itertools.chain(trace.spikes.items(), trace.outputs.items()):
-                array[here] = values[name].reshape(array[here].shape)
-            for name, registers in trace.states.items():
-                layer = part.layers[name]
-                for register, array in registers.items():
-                    array[here] = layer.register(register).reshape(array[here].shape)
+        part = Part(self._graph, self._plans, count)
+        for number, presented in enumerate(trace.presented):
+            part.begin()
+            order = self._orders[0 if trace.states else number]
+            known = {**inputs, **(trace.rehearsals[number - 1].spikes if number else {})}
+            known = {name: known[name] for name in order.known}
+            for start in range(0, steps, block):
+                here = np.s_[start : start + block, samples]
+                values = part.block(order, {name: array[here] for name, array in known.items()})
+                _write(presented, here, values, part)
+
+
+def _write(trace: Trace, here: tuple[slice, slice], values: Mapping[str, Array], part: Part) -> None:
+    """Enter what a block of steps, `here` `[S, B]`, gave."""
+    for name, array in itertools.chain(trace.spikes.items(), trace.outputs.items()):
+        array[here] = values[name].reshape(array[here].shape)
+    for name, registers in trace.states.items():
+        layer = part.layers[name]
+        for register, array in registers.items():
+            array[here] = layer.register(register).reshape(array[here].shape)

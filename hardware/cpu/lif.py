@@ -78,6 +78,10 @@ class Registers:
         stage.kernel(current, stage.keep_u, stage.keep_v, stage.theta, stage.bias, self.u, self.v, sent)
         return sent
 
+    def begin(self) -> None:
+        """Set all to zero."""
+        self.u[:] = self.v[:] = 0
+
     def register(self, name: str) -> Array:
         """One of its registers, `[B, n]`."""
         return {"u": self.u, "v": self.v}[name]

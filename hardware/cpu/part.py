@@ -15,6 +15,8 @@ import numpy as np
 
 from avnir.hardware.cpu.delta import DeltaRegisters
 from avnir.hardware.cpu.lif import Registers
+from avnir.hardware.cpu.order import Order
+from avnir.hardware.cpu.window import WindowRegisters
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array
 
@@ -45,18 +47,20 @@ class Lagged:
         """The input of those steps."""
         self.waiting = np.concatenate([self.waiting[len(x) :], x])
 
+    def begin(self) -> None:
+        """Forget what waits: a presentation begins."""
+        self.waiting = np.zeros_like(self.waiting)
+
 
 class Part:
     """`samples` samples at rest before their first step."""
 
-    def __init__(
-        self, graph: Graph, order: Sequence[Sequence[Node]], plans: Mapping[str, Any], samples: int
-    ) -> None:
+    def __init__(self, graph: Graph, plans: Mapping[str, Any], samples: int) -> None:
         self.samples = samples
-        self.layers: dict[str, Registers | DeltaRegisters] = {
+        self._graph = graph
+        self.layers: dict[str, Registers | DeltaRegisters | WindowRegisters] = {
             n.name: plans[n.name].registers(samples) for n in graph.select(lambda op: op.stateful)
         }
-        self._order = order
         self._ports = {node.name: node.op.ports(node.inputs) for node in graph}  # type: ignore[attr-defined]
         self._lagged = {
             node.name: Lagged(plans[node.name], _silence(graph, node, samples))
@@ -64,15 +68,18 @@ class Part:
         }
         self._stages: Mapping[str, Stage] = {**plans, **self.layers, **self._lagged}
 
-    def block(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """What every node makes of a block of steps, `inputs` each `[S, B, *shape]`."""
-        values: dict[str, Array] = {}
-        rows = self.samples * len(next(iter(inputs.values())))
-        for nodes in self._order:
+    def begin(self) -> None:
+        """Begin a presentation of the window, the first or another."""
+        for held in (*self.layers.values(), *self._lagged.values()):
+            held.begin()
+
+    def block(self, order: Order, known: Mapping[str, Array]) -> dict[str, Array]:
+        """What nodes send in a block of steps, of which `known` holds what `order` says, `[S, B, *shape]`."""
+        rows = self.samples * len(next(iter(known.values())))
+        values = {name: _matrix(self._graph[name], array) for name, array in known.items()}
+        for nodes in order.computed:
             if len(nodes) > 1:
                 self._go_round(nodes, values, rows)
-            elif nodes[0].name in inputs:
-                values[nodes[0].name] = _matrix(nodes[0], inputs[nodes[0].name])
             else:
                 values[nodes[0].name] = self._made(nodes[0], values)
         return values

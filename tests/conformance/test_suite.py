@@ -23,6 +23,7 @@ from avnir.ir.integer_delta import Delta
 from avnir.ir.integer_graded import Product, Readout, Relay
 from avnir.ir.integer_level import OPERATIONS
 from avnir.ir.integer_sparse import Sparse
+from avnir.ir.integer_window import WindowSum
 from avnir.ir.interpret_integer import _Chip, interpret_integer
 from avnir.numerics import fixed
 from avnir.program import STRUCTURE, Program
@@ -92,7 +93,11 @@ def a_step_late(patch: pytest.MonkeyPatch) -> None:
 
 def heard_early(patch: pytest.MonkeyPatch) -> None:
     step = _Chip.step
-    patch.setattr(_Chip, "step", lambda chip, shown, silent: step(chip, shown, frozenset()))
+
+    def begun(chip: _Chip, shown: Any, at: Any) -> Any:
+        return step(chip, shown, {name: (max(k, 0), t) for name, (k, t) in at.items()})
+
+    patch.setattr(_Chip, "step", begun)
 
 
 def zero_at_once(patch: pytest.MonkeyPatch) -> None:
@@ -127,6 +132,19 @@ def error_kept(patch: pytest.MonkeyPatch) -> None:
         return sent
 
     patch.setattr(Delta, "changed", kept)
+
+
+def forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(WindowSum, "begin", lambda op, state: state.clear())
+
+
+def left_over(patch: pytest.MonkeyPatch) -> None:
+    """Neurons go on from where the presentation before ended."""
+    patch.setattr(Lif, "begin", lambda op, state: None)
+
+
+def too_late(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_Chip, "_too_late", lambda chip, node, at: False)
 
 
 def one_port(patch: pytest.MonkeyPatch) -> None:
@@ -185,6 +203,11 @@ MUTANTS = {
     "a change does not wrap": (swap("wrap32", same), "delta_wrap"),
     "a synapse is left out": (left_out, "sparse"),
     "one of two is enough": (either, "and"),
+    "a sum is forgotten": (forgotten, "window_sum_held"),
+    "a sum does not wrap": (swap("wrap32", same), "window_sum_wrap"),
+    "a running sum does not wrap": (swap("wrap32", same), "window_sum_running_wrap"),
+    "a potential is left": (left_over, "window_sum_held"),
+    "late spikes arrive when the window is shown again": (too_late, "window_sum_looped"),
 }
 
 

@@ -246,7 +246,7 @@ def blocks(pairs: int, seed: int) -> Split:
         row, column = 4 * (label // 4), 4 * (label % 4)
         pictures[:, pair, 0, row : row + 4, column : column + 4] = 0.9
     pictures = np.clip(pictures + numbers.uniform(0, 0.1, pictures.shape), 0, 1).astype(np.float32)
-    return Split(pictures[0], pictures[1], labels)
+    return Split({"image": pictures[0], "audio": pictures[1]}, labels)
 
 
 def test_integers_learn_and_the_same_seed_gives_the_same_program() -> None:

@@ -94,8 +94,8 @@ def test_it_resumes_what_it_kept(saved: list[tuple[Any, ...]], tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--data", "mnist-fsdd"], "--data mnist-fsdd and --data-dir go together"),
-        (["--data-dir", "."], "--data mnist-fsdd and --data-dir go together"),
+        (["--data", "mnist-fsdd"], "--data (but for the generator) and --data-dir go together"),
+        (["--data-dir", "."], "--data (but for the generator) and --data-dir go together"),
         (["--out", "nowhere/model.pt"], "the folder of nowhere/model.pt does not exist"),
         (["--epochs", "0"], "0 is not in the range x>=1"),
     ],
@@ -195,3 +195,30 @@ def test_a_model_of_other_data_is_refused(few_pairs: None, tmp_path: Path) -> No
     result = run("--start", str(path), "--quantise", "loihi2", "--out", str(tmp_path / "out.pt"))
     assert isinstance(result.exception, DataError)
     assert "the data are image and audio" in str(result.exception)
+
+
+SYSTEM = ("taaf", "--set", "width=16", "--epochs", "1", "--subset", "40", "--examples", "5")
+
+
+def test_a_system_trains_for_the_shapes_of_the_data(few_pairs: None, tmp_path: Path) -> None:
+    out = tmp_path / "taaf.pt"
+    result = CliRunner().invoke(command, [*SYSTEM, "--out", str(out), "--json"])
+    assert result.exit_code == 0, result.output
+    assert 0 <= json.loads(result.stdout)["validation_accuracy"] <= 1
+    saved = load(out)
+    assert saved.architecture is not None
+    assert saved.architecture[0] == "taaf"
+    assert [x.shape for x in saved.inputs.values()] == [(4, 5, 1, 16, 16)] * 2
+
+
+def test_integers_of_a_graded_input_are_refused(few_pairs: None, tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        command, [*SYSTEM, "--quantise", "loihi2", "--out", str(tmp_path / "taaf.pt")]
+    )
+    assert "taaf takes direct inputs" in str(result.exception)
+
+
+def test_a_setting_without_a_value_is_refused() -> None:
+    result = run("--set", "steps")
+    assert result.exit_code == 2
+    assert "steps: give each as key=value" in result.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,19 @@ def test_a_trace_equals_itself() -> None:
     assert found.identical
     assert found.agreement == 1.0
     assert found.divergence is None
+
+
+def test_rehearsals_are_compared_where_both_have_them() -> None:
+    first = dataclasses.replace(trace(), rehearsals=(trace(1), trace(2)))
+    second = dataclasses.replace(first, rehearsals=(trace(1), flipped(trace(2), "last", (3, 1, 2))))
+    assert compare(first, first, ("a", "b")).identical
+    found = compare(first, second, ("a", "b"))
+    assert not found.identical
+    assert found.divergence is not None
+    assert (found.divergence.layer, found.divergence.step) == ("last", 6 + 3)
+    alone = compare(first, trace(), ("a", "b"))
+    assert alone.identical
+    assert alone.layers[0].slots == trace().spikes["first"].size
 
 
 def test_one_flipped_spike_is_found_where_it_is() -> None:

@@ -19,10 +19,12 @@ from avnir.hardware.cpu.kernels_dense import CHUNK, UNROLL
 from avnir.hardware.cpu.kernels_lif import TILE
 from avnir.hardware.cpu.lif import LifStage
 from avnir.hardware.cpu.sparse import SparseStage
+from avnir.hardware.cpu.window import WindowStage
 from avnir.ir.integer import Conv, Dense, Lif
 from avnir.ir.integer_delta import Delta, SigmaDelta
 from avnir.ir.integer_graded import Product, Readout, Relay
 from avnir.ir.integer_sparse import Sparse
+from avnir.ir.integer_window import WindowSum
 from avnir.ir.operation import Array
 from avnir.ir.real import RESETS
 from avnir.numerics import fixed
@@ -191,6 +193,26 @@ def test_changes_at_the_edges(kind: str, exponents: tuple[int, int], cumulative:
         np.testing.assert_array_equal(got[step], op.step(x.astype(np.int64), state))
     for register in op.registers:
         np.testing.assert_array_equal(layer.register(register), state[register])
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_sums_over_windows_at_the_edges(running: bool) -> None:
+    """Three presentations, in blocks of two steps and of one."""
+    rng = np.random.default_rng(6)
+    size, batch = 40, 3
+    op = WindowSum((size,), 5, running)
+    layer, state = WindowStage.plan(op, (size,)).registers(batch), dict[str, Array]()
+    for _ in range(3):
+        layer.begin()
+        op.begin(state)
+        for steps in (2, 1, 2):
+            arriving = rng.choice(EDGES, (steps * batch, size))
+            got = layer(arriving).reshape(steps, batch, size)
+            assert got.dtype == np.int32
+            for step, x in enumerate(arriving.reshape(steps, batch, size)):
+                np.testing.assert_array_equal(got[step], op.step(x.astype(np.int64), state))
+            for register in op.registers:
+                np.testing.assert_array_equal(layer.register(register), state[register])
 
 
 @pytest.mark.parametrize("decay_u", [4095, 0])

@@ -1,0 +1,136 @@
+"""The tables of the systems' cards, made from the measured rows."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from examples.systems.cases import BUDGETS
+
+FOLDER = Path(__file__).parents[2] / "models" / "cards"
+RESULTS = FOLDER / "results.jsonl"
+"""One measured row a line, in the order in which they were measured."""
+CARDS = tuple(FOLDER / f"{system}.md" for system in ("scmrl", "l2act", "taaf"))
+MARKED = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
+VARIANTS = {
+    "image": "vision alone",
+    "audio": "audio alone",
+    "add": "both, added",
+    "concat": "both, concatenated",
+    "residual": "both, residual without alignment",
+    "published": "both, threshold and projection as published",
+    "fused": "both, the system",
+    "paper form": "both, the system in its paper form",
+}
+"""In the order of a table."""
+
+Row = Mapping[str, Any]
+
+
+def rows() -> list[Row]:
+    """Everything that was measured."""
+    if not RESULTS.exists():
+        return []
+    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+
+
+def filled(card: Path) -> str:
+    """The card's text with its tables as the rows say."""
+    own = [row for row in rows() if row["system"] == card.stem]
+    text = card.read_text(encoding="utf-8")
+    return MARKED.sub(lambda found: f"{found[1]}\n{TABLES[found[2]](own)}\n\n{found[3]}", text)
+
+
+def accuracies(own: Sequence[Row]) -> str:
+    """For each data set and variant the test accuracy of each seed, and mean and deviation."""
+    lines = []
+    for budget, about in BUDGETS.items():
+        for variant, title in VARIANTS.items():
+            found = sorted(_of(own, budget, variant), key=lambda row: row["seed"])
+            if found:
+                values = [100 * row["accuracy"] for row in found]
+                lines.append((about.title, title, _each(values), _mean(values), _trained(found)))
+    header = (
+        "data",
+        "network",
+        "test accuracy of each seed, %",
+        "mean ± deviation",
+        "trained on, epochs, time",
+    )
+    return _table(header, lines)
+
+
+def deployments(own: Sequence[Row]) -> str:
+    """What a chip makes of the network of seed 0."""
+    lines = []
+    for budget, about in BUDGETS.items():
+        for row in _of(own, budget, "fused"):
+            if made := row.get("deployed"):
+                lines.append(
+                    (
+                        about.title,
+                        str(made["pairs"]),
+                        f"{100 * made['float_accuracy']:.2f} %",
+                        f"{100 * made['accuracy']:.2f} %",
+                        f"{100 * made['spike_agreement']:.2f} %",
+                        f"{made['placement']['cores']} on {made['placement']['chips']}",
+                        f"{made['synops']['stored']:,}",
+                        f"{made['presentations']}",
+                        f"{made['latency_steps']}",
+                    )
+                )
+    header = (
+        *("data", "test pairs", "float", "8-bit integers", "equal spike slots", "cores, chips"),
+        *("SynOps a sample", "presentations", "latency, chip steps"),
+    )
+    return _table(header, lines)
+
+
+def noise(own: Sequence[Row]) -> str:
+    """Accuracy with noise on one input, in floating point (mean of the seeds) and deployed (seed 0)."""
+    lines = []
+    for budget, about in BUDGETS.items():
+        noisy = [row for row in _of(own, budget, "fused") if "noise" in row]
+        chip = [row["deployed"]["noise"] for row in noisy if "deployed" in row]
+        for name in noisy[0]["noise"] if noisy else ():
+            curves = [row["noise"][name] for row in noisy]
+            means = [statistics.mean(curve[level] for curve in curves) for level in curves[0]]
+            lines.append((about.title, name, "float", *_percents(means)))
+            lines += [(about.title, name, "8-bit integers", *_percents(made[name].values())) for made in chip]
+    return _table(("data", "noise on", "network", "0 dB", "5 dB", "10 dB", "20 dB", "30 dB"), lines)
+
+
+TABLES = {"accuracies": accuracies, "deployments": deployments, "noise": noise}
+
+
+def _of(own: Sequence[Row], budget: str, variant: str) -> list[Row]:
+    return [row for row in own if row["case"].startswith(f"{budget}/") and row["variant"] == variant]
+
+
+def _each(values: Iterable[float]) -> str:
+    return ", ".join(f"{value:.2f}" for value in values)
+
+
+def _mean(values: Sequence[float]) -> str:
+    mean = f"{statistics.mean(values):.2f}"
+    return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
+
+
+def _percents(values: Iterable[float]) -> list[str]:
+    return [f"{100 * value:.1f} %" for value in values]
+
+
+def _trained(found: Sequence[Row]) -> str:
+    seconds = statistics.mean(row["training_seconds"] for row in found)
+    return f"{found[0]['train_pairs']:,} pairs, {found[0]['epochs']} epochs, {seconds:.0f} s"
+
+
+def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    if not lines:
+        return "Not measured yet."
+    every = [header, ["---"] * len(header), *lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in every)

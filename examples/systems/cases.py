@@ -1,0 +1,86 @@
+"""What is measured: each system on each data set, with its variants, three seeds each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a data set is trained on and with what, on one thread of a processor.
+
+    `pairs` of training, `tests` of the test split, or all there are with None; `steps` of a window.
+    """
+
+    data: str
+    title: str
+    epochs: int
+    pairs: int | None
+    tests: int | None
+    steps: int = 4
+    image_size: int = 14
+    audio_size: int = 14
+    batch_size: int = 50
+    learning_rate: float = 2e-3
+
+
+BUDGETS: Mapping[str, Budget] = {
+    "digits": Budget("mnist-fsdd", "MNIST x FSDD, 14x14", 6, 3000, 2000),
+    "events": Budget("nmnist-fsdd", "N-MNIST (1,000 clips) x FSDD, 14x14", 12, None, None),
+    "emotion": Budget(
+        "ravdess", "RAVDESS, 35 facial action units x speech 16x16", 20, None, None, audio_size=16
+    ),
+    "objects": Budget(
+        "cifar10-esc10", "CIFAR-10 x ESC-10, 16x16", 6, 3000, 2000, image_size=16, audio_size=16
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training and what is measured on its result; `settings` are the configuration's, as text."""
+
+    system: str
+    budget: str
+    variant: str
+    modality: str = "both"
+    form: str = "deployable"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    noise: bool = False
+    deployed: bool = False
+
+    def key(self, seed: int) -> str:
+        """Names the row of a seed."""
+        return f"{self.budget}/{self.system}/{self.form}/{self.variant}/{seed}"
+
+
+SYSTEMS: Mapping[str, Mapping[str, str]] = {
+    "scmrl": {"project": "normalised", "attention_threshold": "0.5"},
+    "l2act": {"width": "8"},
+    "taaf": {},
+}
+"""The settings of each system's own rows. S-CMRL's attention is silent in short trainings as published."""
+PLAIN = ("add", "concat")
+"""Fusions by plain means, of all three."""
+
+
+def cases(budgets: tuple[str, ...]) -> Iterator[Case]:
+    """All of them, those that the cards need most first."""
+    for budget in budgets:
+        for system, settings in SYSTEMS.items():
+            yield Case(system, budget, "fused", settings=settings, noise=True, deployed=True)
+    for budget in budgets:
+        yield Case("scmrl", budget, "residual", settings={**SYSTEMS["scmrl"], "alignment": "0"})
+        for system, settings in SYSTEMS.items():
+            for variant in PLAIN:
+                yield Case(system, budget, variant, settings={**settings, "fusion": variant})
+            for modality in ("image", "audio"):
+                yield Case(system, budget, modality, modality, settings=settings)
+        yield Case("scmrl", budget, "published")
+    for system in SYSTEMS:
+        yield Case(system, "digits", "paper form", form="paper")
