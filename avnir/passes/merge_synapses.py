@@ -89,10 +89,10 @@ def _merged(graph: Graph, node: Node, taken: Iterable[str]) -> tuple[list[Node],
     ports = []
     for names in node.op.ports(node.inputs):  # type: ignore[attr-defined]
         entered = replace(node, inputs=names)
+        paths = _paths(graph, entered)
         constant = _silence(graph, entered)
         if isinstance(layer, Lif | Li):
             layer, constant = _biased(layer, constant)
-        paths = _paths(graph, entered)
         synapses = [_composed(graph, entered, source, path) for source, path in paths]
         ports.append(_Port(entered, paths, synapses, np.broadcast_to(constant, graph.shapes[node.name])))
     made: list[Node] = []

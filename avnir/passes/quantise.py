@@ -44,7 +44,7 @@ from avnir.passes.note import Note
 from avnir.rounding.calibrate import calibrated
 from avnir.rounding.examples import Examples
 from avnir.rounding.messages import message_layer
-from avnir.rounding.neuron_layer import Layer, Message, layer_of, message_bits, origin
+from avnir.rounding.neuron_layer import SPIKE, Layer, Message, layer_of, message_bits, origin
 from avnir.rounding.rounded import Rounded, operations, rounded_nearest
 from avnir.rounding.scales import CURRENT_LIMIT, Scales, choose_scales
 
@@ -77,15 +77,12 @@ class Quantise:
         messages: dict[str, Message] = {}
         examples = None if self.calibration is None else Examples.of(graph, self.calibration, self.labels)
         for node in graph.select(lambda op: op.sends):  # type: ignore[attr-defined]
-            if not node.op.stateful:
-                made, messages[node.name], told = message_layer(graph, node, messages, largest)
-            else:
-                layer = layer_of(graph, node, self.granularity, messages)
-                if found := list(_neuron_findings(layer, largest)):
-                    findings += found
-                    continue
-                made, told = self._neurons(layer, largest, examples)
-                messages |= _potentials(made[-1])
+            try:
+                made, told = self._layer(graph, node, messages, largest, examples)
+            except UnsupportedError as error:
+                findings += error.findings
+                messages[node.name] = SPIKE  # so that the layers behind it are asked too
+                continue
             nodes += made
             notes += [Note(self.name, node.name, text) for text in told]
         if findings:
@@ -102,12 +99,27 @@ class Quantise:
             )
         return graph.with_nodes(nodes, level="integer"), notes
 
-    def _neurons(
-        self, layer: Layer, largest: int, examples: Examples | None
+    def _layer(
+        self,
+        graph: Graph,
+        node: Node,
+        messages: dict[str, Message],
+        largest: int,
+        examples: Examples | None,
     ) -> tuple[list[Node], Iterable[str]]:
-        """The layer's connections and neurons in integers, and what to tell about them."""
+        """The layer's connections and neurons in integers, and what to tell; its messages join `messages`.
+
+        Raises UnsupportedError with what has no form in integers.
+        """
+        if not node.op.stateful:
+            made, messages[node.name], account = message_layer(graph, node, messages, largest)
+            return made, account
+        layer = layer_of(graph, node, self.granularity, messages)
+        if findings := list(_neuron_findings(layer, largest)):
+            raise UnsupportedError("this layer has no form in the chip's integers", findings)
         chosen, told = self._chosen(layer, largest, examples)
         made = list(operations(layer, chosen))
+        messages |= _potentials(made[-1])
         return made, [*told, *_account(layer, chosen, made[-1])]
 
     def _chosen(

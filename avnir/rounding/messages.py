@@ -17,12 +17,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 
-from avnir.ir import integer, integer_graded
+from avnir.errors import Finding, UnsupportedError
+from avnir.ir import integer, integer_graded, real_graded
 from avnir.ir.graph import Graph, Node
+from avnir.ir.integer_window import WindowSum
 from avnir.ir.operation import Array
 from avnir.numerics import fixed
 from avnir.rounding.connections import connection
@@ -30,6 +32,8 @@ from avnir.rounding.neuron_layer import Message, Synapse, synapses_of
 
 INVERSE_ROOT_ONE = 1 << 18
 """What an integer InverseRoot sends for 1 (`avnir.ir.integer_graded.InverseRoot`)."""
+ROOT_ERROR = 0.01
+"""What a guard may change: about as much as the integer root's own error, 0.7 % at most."""
 FRACTION = 10
 """With the 9 that remain of an inverse root below 1, messages are off by 0.1 %, as it is itself by 0.7 %."""
 SAME = 1e-9
@@ -63,7 +67,7 @@ def message_layer(
     """
     entered = node.op.ports(node.inputs)  # type: ignore[attr-defined]
     ports = [_port(synapses_of(graph, names, messages), largest) for names in entered]
-    op, message = FORMS[node.op.kind](node.op, graph.shapes[node.name], ports)
+    op, message = FORMS[node.op.kind](node, graph.shapes[node.name], ports)
     connections = [made for port in ports for made in port.connections]
     inputs = tuple(made.name for made in connections)
     return [*connections, Node(node.name, op, inputs, node.source)], message, _told(ports, message)
@@ -101,10 +105,11 @@ def _common_unit(sizes: Array, largest: int) -> float:
     return float(sizes[-1] / largest)
 
 
-Form = Callable[[Any, tuple[int, ...], list[Port]], tuple[integer.Neurons, Message]]
+TITLE = "this layer has no form in the chip's integers"
+Form = Callable[[Node, tuple[int, ...], list[Port]], tuple[integer.Neurons, Message]]
 
 
-def _product(op: Any, shape: tuple[int, ...], ports: list[Port]) -> tuple[integer.Neurons, Message]:
+def _product(node: Node, shape: tuple[int, ...], ports: list[Port]) -> tuple[integer.Neurons, Message]:
     first, second = ports
     peak, exact = first.peak * second.peak, first.exact and second.exact
     shift = max(0, peak.bit_length() - (fixed.STATE_BITS - 1 if exact else FRACTION))
@@ -116,16 +121,24 @@ def _product(op: Any, shape: tuple[int, ...], ports: list[Port]) -> tuple[intege
     return made, message
 
 
-def _window_sum(op: Any, shape: tuple[int, ...], ports: list[Port]) -> tuple[integer.Neurons, Message]:
-    from avnir.ir.integer_window import WindowSum
-
-    (port,) = ports
+def _window_sum(node: Node, shape: tuple[int, ...], ports: list[Port]) -> tuple[integer.Neurons, Message]:
+    (port,), op = ports, cast(real_graded.WindowSum, node.op)
     message = Message(port.unit, op.steps * port.peak, port.signed, port.exact)
     return WindowSum(shape, steps=op.steps, running=op.running, message_bits=_bits(message.peak)), message
 
 
-def _inverse_root(op: Any, shape: tuple[int, ...], ports: list[Port]) -> tuple[integer.Neurons, Message]:
-    (port,) = ports
+def _inverse_root(node: Node, shape: tuple[int, ...], ports: list[Port]) -> tuple[integer.Neurons, Message]:
+    """Of the smallest sum above 0, one unit, a small guard changes less than the integer root itself is off.
+
+    Where nothing arrives it sends 0, whatever the guard: right where it multiplies what is 0 then.
+    """
+    (port,), op = ports, cast(real_graded.InverseRoot, node.op)
+    change = abs(float(op.divisor(np.array(port.unit))) / math.sqrt(port.unit) - 1)
+    if change > ROOT_ERROR:
+        problem = (
+            f"its guard {op.epsilon:g} changes the root of the smallest sum, {port.unit:g}, by {change:.2%}"
+        )
+        raise UnsupportedError(TITLE, [Finding(node.source or node.name, problem, "Use a smaller epsilon.")])
     unit = 1 / (INVERSE_ROOT_ONE * math.sqrt(port.unit))
     made = integer_graded.InverseRoot(shape)
     return made, Message(unit, 1 << (made.message_bits - 1), False, exact=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -21,6 +22,7 @@ import click
 
 from examples.systems.cards import CARDS, RESULTS, filled, rows
 from examples.systems.cases import BUDGETS, SEEDS, Case, cases
+from examples.systems.measure import measured_before
 
 
 @click.group()
@@ -35,15 +37,14 @@ def main() -> None:
 @click.option("--minutes", type=click.FloatRange(0), help="Begin nothing new after this long.")
 def run(data_dir: Path, workers: int, only: tuple[str, ...], minutes: float | None) -> None:
     """Measure what is missing, each training on one thread."""
-    import time
-
     deadline = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     missing = list(_missing(only or tuple(BUDGETS)))
     click.echo(f"{len(missing)} rows to measure")
     os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), max_tasks_per_child=8) as pool:
         waiting = {
-            pool.submit(_measured, case, seed, data_dir, deadline): case.key(seed) for case, seed in missing
+            pool.submit(measured_before, case, seed, data_dir, deadline): case.key(seed)
+            for case, seed in missing
         }
         for done in as_completed(waiting):
             _kept(waiting[done], done.exception(), None if done.exception() else done.result())
@@ -53,14 +54,6 @@ def _missing(budgets: tuple[str, ...]) -> Iterator[tuple[Case, int]]:
     there = {row["case"] for row in rows()}
     for seed in SEEDS:
         yield from ((case, seed) for case in cases(budgets) if case.key(seed) not in there)
-
-
-def _measured(case: Case, seed: int, folder: Path, deadline: float) -> dict[str, Any] | None:
-    import time
-
-    from examples.systems.measure import measured
-
-    return measured(case, seed, folder) if time.monotonic() < deadline else None
 
 
 def _kept(key: str, failed: BaseException | None, row: dict[str, Any] | None) -> None:

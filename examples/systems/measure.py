@@ -38,6 +38,11 @@ COMPARED = 30
 DECIBELS = (0, 5, 10, 20, 30)
 
 
+def measured_before(case: Case, seed: int, folder: Path, deadline: float) -> dict[str, Any] | None:
+    """`measured`, or None where the clock `time.monotonic` is past `deadline`."""
+    return measured(case, seed, folder) if time.monotonic() < deadline else None
+
+
 def measured(case: Case, seed: int, folder: Path) -> dict[str, Any]:
     """Everything about one case and seed, as JSON values; `folder` holds the data."""
     torch.set_num_threads(1)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from avnir import target
 from avnir.backend import find
 from avnir.compile import Compiled, compile_graph
+from avnir.errors import UnsupportedError
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.interpret_integer import interpret_integer
 from avnir.ir.interpret_real import interpret_real
@@ -212,3 +213,22 @@ def test_sparse_maps_compose_with_all_that_is_linear(seed: int) -> None:
     assert synapse is not None
     entered = x if synapse.kind == "Conv2d" else x.reshape(len(x), -1)
     np.testing.assert_array_equal(synapse.step(entered, {}).reshape(value.shape), value)
+
+
+def test_a_guard_that_changes_the_root_is_refused() -> None:
+    def graph(epsilon: float) -> Graph:
+        nodes = (
+            Node("x", Input((4,))),
+            Node("count", Linear(np.ones((1, 4))), ("x",)),
+            Node("root", InverseRoot(epsilon), ("count",)),
+            Node("each", Sparse.moved(1, np.zeros(4, np.int64)), ("root",)),
+            Node("unit", Product(), ("x", "each")),
+            Node("out", Output((4,)), ("unit",)),
+        )
+        return verified(Graph("real", nodes))
+
+    compile_graph(graph(1e-3), LOIHI2)
+    with pytest.raises(
+        UnsupportedError, match=r"its guard 0\.5 changes the root of the smallest sum, 1, by 22"
+    ):
+        compile_graph(graph(0.5), LOIHI2)
