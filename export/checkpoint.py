@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 import avnir
+from avnir.decision import Decision
 from avnir.errors import CheckpointError, DataError, UserError
 from avnir.export import container
 from avnir.export.examples import ExampleInputs, Outputs, Time
@@ -36,7 +37,8 @@ class Checkpoint:
     """What a `model.pt` holds.
 
     `inputs[name]` `[T, B, *shape]`, uint8 for spikes, integers, or float32; `labels` `[B]` or None;
-    `recorded`: the original model's spikes and outputs on these inputs; `state`: its state_dict.
+    `recorded`: the original model's spikes and outputs on these inputs; `state`: its state_dict; `decision`:
+    how a host reads the class.
     """
 
     graph: Graph
@@ -47,6 +49,7 @@ class Checkpoint:
     architecture: Architecture | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    decision: Decision = field(default_factory=Decision)
 
 
 def save(
@@ -60,16 +63,22 @@ def save(
     outputs: Outputs | None = None,
     architecture: Architecture | None = None,
     notes: Mapping[str, Any] | None = None,
+    decision: Decision | None = None,
 ) -> Checkpoint:
     """Trace and replay `model` (see `trace`), and write it to `path`, whole or not at all.
 
     `states` and `outputs` are `trace`'s; an output that is not kept is not recorded either.
     `labels`: one class for each of the B samples. `architecture` and `notes` are JSON values; say in the
-    notes where the model comes from. The same model and examples give the same bytes.
-    Raises what `trace` raises, and UserError where labels, architecture or notes do not fit.
+    notes where the model comes from. `decision`: how a class is read from the outputs, by default the largest
+    sum over the window of the first. The same model and examples give the same bytes.
+    Raises what `trace` raises, and UserError where labels, architecture, notes or decision do not fit.
     """
     made = traced(model, example_inputs, time, states, outputs)
+    reading = decision or Decision()
+    reading.check(made.graph)
     record, arrays = _record(made, model, labels, architecture, notes or {})
+    if reading.record():
+        record["decision"] = reading.record()
     try:
         content = container.to_bytes(record, arrays)
     except (TypeError, ValueError) as error:
@@ -161,12 +170,14 @@ def _decoded(record: Mapping[str, Any], arrays: Mapping[str, Array]) -> Checkpoi
         architecture=None if architecture is None else (str(architecture[0]), dict(architecture[1])),
         notes=dict(record["notes"]),
         versions={str(name): str(text) for name, text in record["versions"].items()},
+        decision=Decision.of(record.get("decision", {})),
     )
 
 
 def _check(checkpoint: Checkpoint) -> None:
-    """ValueError or DataError where inputs, labels or recorded spikes do not fit the graph."""
+    """ValueError or DataError where inputs, labels, recorded spikes or decision do not fit the graph."""
     graph = checkpoint.graph
+    checkpoint.decision.check(graph)
     steps, batch = next(iter(checked_inputs(graph, checkpoint.inputs).values())).shape[:2]
     if checkpoint.labels is not None:
         _checked_labels(checkpoint.labels, batch)

@@ -16,6 +16,7 @@ import numpy as np
 
 from avnir.compile import TO_NIR, to_integers
 from avnir.cost.cores import cores_record
+from avnir.decision import Decision
 from avnir.errors import Finding, UnsupportedError
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Operation
@@ -26,6 +27,7 @@ from avnir.passes.note import Note, Pass
 from avnir.place import Placement, place
 from avnir.program import Program
 from avnir.target import Target
+from avnir.verify.where import Part, parts
 
 EXACT, LOWERED, PROGRAMMABLE, IMPOSSIBLE = "exact", "lowered", "programmable only", "impossible"
 """How an operation is taken; the weights, decays and biases of what is exact become the chip's integers."""
@@ -58,7 +60,8 @@ class Layer:
 class Examination:
     """All findings on one graph; `placement` only where there are none.
 
-    `unasked` names the passes, or the limits, that could not be evaluated behind a refusal.
+    `unasked` names the passes, or the limits, that could not be evaluated behind a refusal. `program`, and
+    `parts`, what runs where, only where it can be exported.
     """
 
     layers: tuple[Layer, ...] = ()
@@ -66,6 +69,8 @@ class Examination:
     notes: tuple[Note, ...] = ()
     unasked: tuple[str, ...] = ()
     placement: Placement | None = None
+    program: Program | None = None
+    parts: tuple[Part, ...] = ()
 
     @property
     def exportable(self) -> bool:
@@ -80,20 +85,30 @@ class Examination:
             "findings": [vars(finding) for finding in self.findings],
             "not_evaluated": list(self.unasked),
             "notes": [str(note) for note in self.notes],
+            "runs_where": [part.record() for part in self.parts],
             "placement": None if self.placement is None else cores_record(self.placement),
         }
 
 
 def examine(
-    graph: Graph, target: Target, weight_bits: int = 8, *, chips: int = 1, cores: int | None = None
+    graph: Graph,
+    target: Target,
+    weight_bits: int = 8,
+    *,
+    decision: Decision | None = None,
+    chips: int = 1,
+    cores: int | None = None,
 ) -> Examination:
     """Every finding of every pass and limit for a real `graph` on `target`; raises none of them.
 
-    `chips` and `cores` as `avnir.place.place` takes them; TargetError where they are none of the chip's.
+    `decision`, `chips` and `cores` as `compile_graph` takes them; DataError and TargetError where they do not
+    fit.
     """
+    reading = decision or Decision()
+    reading.check(graph)
     findings: dict[Finding, None] = {}
     notes: list[Note] = []
-    passes = (*TO_NIR, *to_integers(target, weight_bits))
+    passes = (*TO_NIR, *to_integers(target, weight_bits, decision=reading))
     made: Graph | None = graph
     unasked: tuple[str, ...] = ()
     for index, step in enumerate(passes):
@@ -104,14 +119,18 @@ def examine(
         if made is None:
             unasked = (*(later.name for later in passes[index + 1 :]), LIMITS)
             break
+    program = None if made is None else Program(made, target.name)
     placed = None
-    if made is not None:
+    if program is not None:
         exact = not findings
-        placed, found = _limits(Program(made, target.name), target, chips, cores)
+        placed, found = _limits(program, target, chips, cores)
         placed = placed if exact else None
         findings |= dict.fromkeys(found)
     layers = tuple(_layers(graph, made, notes, tuple(findings)))
-    return Examination(layers, tuple(findings), tuple(notes), unasked, placed)
+    examined = layers, tuple(findings), tuple(notes), unasked
+    if program is None or placed is None:
+        return Examination(*examined)
+    return Examination(*examined, placed, program, parts(program.graph, notes, reading))
 
 
 def _limits(

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from avnir.decision import Decision
 from avnir.errors import GateError
 from avnir.ir.operation import Array
 from avnir.trace import Trace
@@ -93,10 +94,17 @@ class Stages:
     floats: Mapping[str, Trace] = field(default_factory=dict)
 
 
-def judge(stages: Stages, labels: Array | None = None, ties: tuple[int, ...] = ()) -> Verification:
+def judge(
+    stages: Stages,
+    labels: Array | None = None,
+    ties: tuple[int, ...] = (),
+    decision: Decision | None = None,
+    units: Mapping[str, float] | None = None,
+) -> Verification:
     """Compare all stages; `labels` int `[B]`, `ties` as `avnir.verify.ties.tie_samples` finds them.
 
-    What quantisation costs is measured against snnTorch, or against the graph where there is none.
+    What quantisation costs is measured against snnTorch, or against the graph where there is none. `decision`
+    reads the classes, of the integers with the `units` of their outputs (`avnir.decision.output_units`).
     """
     steps, samples = next(iter(stages.graph.outputs.values())).shape[:2]
     clear = [sample for sample in range(samples) if sample not in ties]
@@ -106,12 +114,19 @@ def judge(stages: Stages, labels: Array | None = None, ties: tuple[int, ...] = (
     unquantised = REFERENCE if REFERENCE in stages.floats else GRAPH
     traces = {**stages.floats, GRAPH: stages.graph, INTEGER: stages.integer, **stages.backends}
     quantisation = compare(traces[unquantised], stages.integer, (unquantised, INTEGER))
-    accuracy = {} if labels is None else {name: _accuracy(trace, labels) for name, trace in traces.items()}
+    accuracy = {} if labels is None else _accuracies(stages, labels, decision or Decision(), units or {})
     return Verification(tuple(exact), quantisation, accuracy, samples, steps, ties)
 
 
-def _accuracy(trace: Trace, labels: Array) -> float:
-    return float(np.mean(trace.decisions() == labels))
+def _accuracies(
+    stages: Stages, labels: Array, decision: Decision, units: Mapping[str, float]
+) -> dict[str, float]:
+    """The share of samples that each stage decides as they are labelled."""
+    reals = {**stages.floats, GRAPH: stages.graph}
+    integers = {INTEGER: stages.integer, **stages.backends}
+    found = {name: decision.classes(trace) for name, trace in reals.items()}
+    found |= {name: decision.classes(trace, units) for name, trace in integers.items()}
+    return {name: float(np.mean(classes == labels)) for name, classes in found.items()}
 
 
 def _record(comparison: Comparison) -> dict[str, Any]:

@@ -9,7 +9,8 @@ passes through at most k operations is off by at most
 
 (Higham, "Accuracy and Stability of Numerical Algorithms", 2nd edition, 2002, lemma 3.1 and section
 3.1). The absolute sums follow the network operation by operation, and the neuron step by step. A first
-difference beyond that bound is an error of one of the two. No bound is known here for a layer other than a
+difference beyond that bound is an error of one of the two. The same holds of two float32 runs that sum in
+another order, in outputs that are real numbers. No bound is known here for a layer other than a
 Lif, nor for one that a leaky integrator feeds: a difference there counts as an error.
 """
 
@@ -87,6 +88,20 @@ def is_tie(graph: Graph, inputs: Mapping[str, Array], trace: Trace, where: Diver
         bound = float((size * _gamma(count))[place])
     threshold = float(np.broadcast_to(node.op.threshold, graph.shapes[where.layer])[where.neuron])
     return abs(potential - threshold) <= bound
+
+
+def output_bound(graph: Graph, inputs: Mapping[str, Array], trace: Trace, name: str) -> Array | None:
+    """How far apart two float32 runs of the same spikes may be in an output of real numbers, `[T, B, ...]`.
+
+    `trace` is `interpret_real`'s. Each run is off by gamma_k times the absolute sums at most, k counting the
+    roundings of any order of summation. None where an integrator lies behind: no bound is known for it.
+    """
+    if graph.select(lambda op: op.stateful and not op.spiking):
+        return None
+    terms, node = _Terms(graph, inputs, trace), graph[name]
+    found = [terms.arriving(node.inputs, step) for step in range(len(trace.outputs[name]))]
+    bound = np.stack([2 * _gamma(count) * size for _, size, count in found])
+    return bound.reshape(trace.outputs[name].shape)
 
 
 def _gamma(count: int) -> float:

@@ -91,7 +91,7 @@ def deployments(own: Sequence[Row]) -> str:
 
 
 def noise(own: Sequence[Row]) -> str:
-    """Accuracy with noise on one input, in floating point (mean of the seeds) and deployed (seed 0)."""
+    """Accuracy of seed 0 with noise on one input: in floating point, and deployed."""
     lines = []
     for budget, about in BUDGETS.items():
         noisy = [row for row in _of(own, budget, "fused") if "noise" in row]

@@ -27,7 +27,7 @@ from avnir.models.data.registry import Options
 from avnir.models.job import Job, load_data, trained
 from avnir.models.noise import noisy_split
 from avnir.verify.compare import compare
-from examples.systems.cases import BUDGETS, Case
+from examples.systems.cases import BUDGETS, LEARNING_RATES, SEEDS, VALIDATION, Case
 
 CHIP = "loihi2"
 CHIPS = 32
@@ -35,6 +35,7 @@ CHIPS = 32
 DEPLOYED_PAIRS = 300
 """Test pairs that the engine runs, of which COMPARED are compared spike by spike with the graph."""
 COMPARED = 30
+TOLD = ("data", "epochs", "train_pairs", "validation_accuracy", "training_seconds")
 DECIBELS = (0, 5, 10, 20, 30)
 
 
@@ -58,15 +59,14 @@ def measured(case: Case, seed: int, folder: Path) -> dict[str, Any]:
         "form": case.form,
         "variant": case.variant,
         "seed": seed,
-        **{name: result[name] for name in ("data", "epochs", "train_pairs", "training_seconds")},
+        **{name: result[name] for name in TOLD},
         "test_pairs": len(data.test),
         "parameters": sum(values.numel() for values in network.parameters()),
         "accuracy": accuracy(network, data.test),
         "warnings": leaks,
     }
-    if case.noise:
+    if case.measured and seed == SEEDS[0]:
         row["noise"] = noise_curves(network, data, seed)
-    if case.deployed and seed == 0:
         row["deployed"] = deployed(network, data, seed)
     return row
 
@@ -80,7 +80,8 @@ def job_of(case: Case, seed: int, folder: Path) -> Job:
     training = {
         "epochs": budget.epochs,
         "batch_size": budget.batch_size,
-        "learning_rate": budget.learning_rate,
+        "learning_rate": LEARNING_RATES[case.system],
+        "validation": VALIDATION,
         **case.training,
     }
     return Job(

@@ -18,6 +18,7 @@ from avnir.export import TieError, reference, trace
 from avnir.export.replay import check
 from avnir.export.tracing import traced
 from avnir.ir.graph import Graph
+from avnir.trace import Trace
 from tests.export.nets import RESETS, AudioVisual, Hidden, HiddenWindow, av_inputs, random_net, seeded, spikes
 from tests.export.test_trace_graph import Written, leaky
 
@@ -218,3 +219,28 @@ def test_the_replay_asks_for_one_call_a_step() -> None:
 
     with pytest.raises(ReplayError, match="called this neuron 6 times"):
         trace(Written(twice, lif=leaky()), spikes(5, 2, 6), time="window")
+
+
+class ReadOut(nn.Module):
+    """A layer of spikes and sums of it, which are real numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.lif, self.head = nn.Linear(12, 40), leaky(), nn.Linear(40, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.lif(self.fc(x)))
+        return out
+
+
+def test_outputs_of_another_order_of_summation_are_the_models() -> None:
+    """The last bits of a real number are the order's; anything more is another network's."""
+    made = traced(seeded(ReadOut(), seed=1), spikes(10, 4, 12, seed=2))
+    inputs, given = made.examples.arrays(), made.recorded
+    moved = given.outputs["output"].copy()
+    moved[3, 1, 2] = np.nextafter(moved[3, 1, 2], np.inf)
+    kept = check(made.graph, Trace(given.spikes, {"output": moved}), inputs)
+    np.testing.assert_array_equal(kept.outputs["output"], moved)
+    moved[3, 1, 2] += 1e-3
+    with pytest.raises(ReplayError, match=r"layer output, neuron \(2\), step 3, sample 1"):
+        check(made.graph, Trace(given.spikes, {"output": moved}), inputs)
