@@ -178,7 +178,11 @@ def test_a_bad_idx_file_is_refused(tmp_path: Path, content: bytes, complaint: st
         load_mnist(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"plain", gzip.compress(b"x" * 999)[:-9], b"\x1f\x8b\x08" + b"\0" * 30])
+@pytest.mark.parametrize(
+    "content",
+    [b"plain", gzip.compress(b"x" * 999)[:-9], b"\x1f\x8b\x08" + b"\0" * 30],
+    ids=["plain", "cut", "empty"],
+)
 def test_a_bad_gzip_file_is_refused(tmp_path: Path, content: bytes) -> None:
     write_idx_gz(tmp_path)
     (tmp_path / f"{IDX_FILES[0]}.gz").write_bytes(content)

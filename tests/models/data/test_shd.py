@@ -140,7 +140,11 @@ def test_a_bad_file_is_refused(
         assert complaint in str(refusal.value)
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"x" * 99)[:-4], gzip.compress(b"no HDF5")])
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip", gzip.compress(b"x" * 99)[:-4], gzip.compress(b"no HDF5")],
+    ids=["plain", "cut", "no HDF5"],
+)
 def test_a_bad_gzip_file_is_refused(tmp_path: Path, content: bytes) -> None:
     write_gz(tmp_path)
     (tmp_path / "shd_train.h5.gz").write_bytes(content)
