@@ -2,6 +2,7 @@
 
     python -m examples.systems run --data-dir DATA --workers 2     rows to models/cards/results.jsonl
     python -m examples.systems cards                               the tables of models/cards/*.md
+    python -m examples.systems pretrained                          their sections Pretrained
 
 A row that is there is not measured again.
 """
@@ -23,11 +24,15 @@ import click
 from examples.systems.cards import CARDS, RESULTS, filled, rows
 from examples.systems.cases import BUDGETS, SEEDS, Case, cases
 from examples.systems.measure import measured_before
+from examples.systems.pretrained import pretrained
 
 
 @click.group()
 def main() -> None:
     """What the cards of the three systems report."""
+
+
+main.add_command(pretrained)
 
 
 @main.command()

@@ -22,6 +22,7 @@ VARIANTS = {
     "add": "both, added",
     "concat": "both, concatenated",
     "residual": "both, residual without alignment",
+    "without L2": "both, the system without L2 layers",
     "published": "both, threshold and projection as published",
     "fused": "both, the system",
     "paper form": "both, the system in its paper form",
@@ -104,7 +105,21 @@ def noise(own: Sequence[Row]) -> str:
     return _table(("data", "noise on", "network", "0 dB", "5 dB", "10 dB", "20 dB", "30 dB"), lines)
 
 
-TABLES = {"accuracies": accuracies, "deployments": deployments, "noise": noise}
+def angles(own: Sequence[Row]) -> str:
+    """Compactness and separation of the embeddings, with and without L2 layers: means of the seeds."""
+    lines = []
+    for budget, about in BUDGETS.items():
+        for variant in ("fused", "without L2"):
+            found = [row["angles"] for row in _of(own, budget, variant) if "angles" in row]
+            for name in found[0] if found else ():
+                means = (
+                    statistics.mean(row[name][which] for row in found) for which in ("within", "between")
+                )
+                lines.append((about.title, VARIANTS[variant], name, *(f"{mean:.1f}°" for mean in means)))
+    return _table(("data", "network", "embedding of", "within a class", "between classes"), lines)
+
+
+TABLES = {"angles": angles, "accuracies": accuracies, "deployments": deployments, "noise": noise}
 
 
 def _of(own: Sequence[Row], budget: str, variant: str) -> list[Row]:

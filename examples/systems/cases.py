@@ -68,8 +68,12 @@ LEARNING_RATES: Mapping[str, float] = {"scmrl": 5e-3, "l2act": 4e-3, "taaf": 1e-
 """For such short trainings; of two or three tried on validation pairs of MNIST x FSDD."""
 VALIDATION = 0.1
 """Of the training pairs, held back: nothing was chosen by the test."""
-PLAIN = ("add", "concat")
-"""Fusions by plain means, of all three."""
+PLAIN: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "scmrl": {"add": {"fusion": "add"}, "concat": {"fusion": "concat"}},
+    "l2act": {"add": {"fusion": "add"}, "concat": {"fusion": "concat"}},
+    "taaf": {"concat": {"attention": "static", "warp": "none", "unimodal_weight": "0"}},
+}
+"""Fusion by plain means. TAAF's classes are linear in both modalities, so that its two are one network."""
 
 
 def cases(budgets: tuple[str, ...]) -> Iterator[Case]:
@@ -80,10 +84,11 @@ def cases(budgets: tuple[str, ...]) -> Iterator[Case]:
     for budget in budgets:
         yield Case("scmrl", budget, "residual", settings={**SYSTEMS["scmrl"], "alignment": "0"})
         for system, settings in SYSTEMS.items():
-            for variant in PLAIN:
-                yield Case(system, budget, variant, settings={**settings, "fusion": variant})
+            for variant, changes in PLAIN[system].items():
+                yield Case(system, budget, variant, settings={**settings, **changes})
             for modality in ("image", "audio"):
                 yield Case(system, budget, modality, modality, settings=settings)
         yield Case("scmrl", budget, "published")
+        yield Case("l2act", budget, "without L2", settings={**SYSTEMS["l2act"], "l2": "none"})
     for system in SYSTEMS:
         yield Case(system, "digits", "paper form", form="paper")

@@ -25,6 +25,8 @@ from avnir.models.classifier import Classifier
 from avnir.models.data.pairs import PairedData, Split
 from avnir.models.data.registry import Options
 from avnir.models.job import Job, load_data, trained
+from avnir.models.l2act import L2Act, discrimination
+from avnir.models.neuron import fused
 from avnir.models.noise import noisy_split
 from avnir.verify.compare import compare
 from examples.systems.cases import BUDGETS, LEARNING_RATES, SEEDS, VALIDATION, Case
@@ -65,6 +67,8 @@ def measured(case: Case, seed: int, folder: Path) -> dict[str, Any]:
         "accuracy": accuracy(network, data.test),
         "warnings": leaks,
     }
+    if isinstance(network, L2Act):
+        row["angles"] = angles(network, data.test)
     if case.measured and seed == SEEDS[0]:
         row["noise"] = noise_curves(network, data, seed)
         row["deployed"] = deployed(network, data, seed)
@@ -88,6 +92,14 @@ def job_of(case: Case, seed: int, folder: Path) -> Job:
         case.system, budget.data, folder, options, case.modality, case.form, case.settings, training,
         budget.pairs, examples=1, out=Path("unused.pt"),
     )  # fmt: skip
+
+
+def angles(network: L2Act, split: Split) -> dict[str, dict[str, float]]:
+    """Mean angles within and between the classes, in degrees, of each modality's mean embedding."""
+    inputs, labels = example_inputs(network, split, len(split))
+    with torch.no_grad():
+        found = network.embeddings(inputs, fused)
+    return {name: discrimination(x.mean(0), labels)._asdict() for name, x in found.items()}
 
 
 def noise_curves(network: Classifier, data: PairedData, seed: int) -> dict[str, dict[str, float]]:
