@@ -46,7 +46,7 @@ def run(data_dir: Path, workers: int, only: tuple[str, ...], minutes: float | No
     missing = list(_missing(only or tuple(BUDGETS)))
     click.echo(f"{len(missing)} rows to measure")
     os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), max_tasks_per_child=8) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting = {
             pool.submit(measured_before, case, seed, data_dir, deadline): case.key(seed)
             for case, seed in missing
