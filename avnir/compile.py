@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from avnir import __version__
+from avnir.decision import Decision
 from avnir.ir.graph import Graph
 from avnir.ir.operation import Array
 from avnir.passes.balance_delays import BalanceDelays
@@ -41,9 +42,11 @@ def to_integers(
     weight_bits: int = 8,
     calibration: Mapping[str, Array] | None = None,
     labels: Array | None = None,
+    decision: Decision | None = None,
 ) -> tuple[Pass, ...]:
     """What turns such a graph into the chip's integers, balanced in time."""
-    quantise = Quantise(weight_bits, calibration=calibration, labels=labels)
+    reading = decision or Decision()
+    quantise = Quantise(weight_bits, calibration=calibration, labels=labels, decision=reading)
     return MergeSynapses(), quantise, BalanceDelays(target.limits.delay_steps.value)
 
 
@@ -54,6 +57,7 @@ def compile_graph(
     calibration: Mapping[str, Array] | None = None,
     *,
     labels: Array | None = None,
+    decision: Decision | None = None,
     chips: int = 1,
     cores: int | None = None,
 ) -> Compiled:
@@ -62,16 +66,24 @@ def compile_graph(
     With `calibration`, example inputs `[T, B, *shape]` by name, the integers are those whose spikes on them
     agree best with the graph's (`avnir.rounding.calibrate`); with `labels`, `[B]`, of equal ones those that
     decide more of them right, or data-free ones if those do best. The program's provenance says which data
-    it was, and where it was declined.
+    it was, and where it was declined. `decision` says how a host reads the class; one that is not the usual
+    one is in the provenance too.
     Raises UnsupportedError where something has no exact form, LimitError where the target is too
-    small; both with every finding of the pass that refused. DataError where the examples do not fit.
+    small; both with every finding of the pass that refused. DataError where the examples or the decision do
+    not fit.
     """
+    reading = decision or Decision()
+    reading.check(graph)
     nir_graph, lowered = run_passes(graph, TO_NIR)
-    integers, quantised = run_passes(nir_graph, to_integers(target, weight_bits, calibration, labels))
+    integers, quantised = run_passes(
+        nir_graph, to_integers(target, weight_bits, calibration, labels, reading)
+    )
     provenance: dict[str, Any] = {"avnir": __version__, "weight_bits": weight_bits}
     if calibration is not None:
         declined = any(note.declined for note in quantised if note.pass_name == Quantise.name)
         provenance["calibration"] = data_record(calibration) | ({"declined": True} if declined else {})
+    if reading.record():
+        provenance["decision"] = reading.record()
     program = Program(integers, target.name, provenance)
     placement = place(program, target, chips=chips, cores=cores)
     return Compiled(nir_graph, program, placement, (*lowered, *quantised))

@@ -6,12 +6,13 @@ their softmax over the window:
 
     s = softmax_t(score_t),     decision = argmax_k sum_t s_t class_tk
 
-The softmax is done on the host: `costs` says how much that is.
+The softmax is done on the host: `costs` says how much that is. Its denominator, the same for every class, is
+left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,10 @@ class Decision:
     output: str | None = None
     scores: str | None = None
 
+    def read(self, outputs: Iterable[str]) -> str:
+        """Which of a network's outputs the classes are read from."""
+        return self.output or next(iter(outputs))
+
     def classes(self, trace: Trace, units: Mapping[str, float] | None = None) -> Array:
         """The class of each sample, int64 `[B]`; the lowest of equals.
 
@@ -38,9 +43,8 @@ class Decision:
         """
         if self.scores is None:
             return trace.decisions(self.output)
-        of = units or {}
-        values = trace.outputs[self.output or next(iter(trace.outputs))] * of.get(self.output or "", 1.0)
-        score = trace.outputs[self.scores] * of.get(self.scores, 1.0)
+        values = trace.outputs[self.read(trace.outputs)]
+        score = trace.outputs[self.scores] * (units or {}).get(self.scores, 1.0)
         weights = np.exp(score - score.max(axis=0))
         weighed = (values.reshape(*values.shape[:2], -1) * weights.reshape(*score.shape[:2], 1)).sum(axis=0)
         return np.asarray(weighed.argmax(axis=1))
@@ -55,8 +59,11 @@ class Decision:
             raise DataError(f"{self.scores!r} is {shapes[self.scores]}, but a score is one number a step")
 
     def costs(self, classes: int, steps: int) -> Mapping[str, int]:
-        """What the host does for a sample beside sums: exponentials and multiplications."""
-        return {} if self.scores is None else {"exponentials": steps, "multiplications": steps * classes}
+        """What the host does for a sample: operations by name, besides the search for the largest."""
+        added = {"additions": steps * classes}
+        if self.scores is None:
+            return added
+        return {"exponentials": steps, "multiplications": steps * classes, **added}
 
     def record(self) -> dict[str, Any]:
         """JSON values, empty for the usual one."""

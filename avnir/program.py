@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from avnir.decision import Decision
 from avnir.errors import AvnirError, ProgramError
 from avnir.files import atomic_folder, read_npz
 from avnir.ir.graph import Graph, Node, verified
@@ -45,7 +46,10 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Program:
-    """Integers for one target; `provenance` says what made it: versions, options, digests."""
+    """Integers for one target; `provenance` says what made it: versions, options, digests.
+
+    A `decision` in it, how a host reads the class, must fit the graph: DataError.
+    """
 
     graph: Graph
     target: str
@@ -62,11 +66,17 @@ class Program:
         if early:
             listed = ", ".join(f"{a} to {b} by {steps}" for (a, b), steps in early.items())
             raise ProgramError(f"spikes come early and need delays (pass balance_delays): {listed}")
+        self.decision.check(self.graph)
 
     @property
     def latency(self) -> int:
         """Chip steps from the first input to the first output, rehearsals of the window included."""
         return first_output(self.graph)
+
+    @property
+    def decision(self) -> Decision:
+        """How a host reads the class; units of its outputs: `avnir.decision.output_units`."""
+        return Decision.of(self.provenance.get("decision", {}))
 
     @property
     def digest(self) -> str:

@@ -24,11 +24,11 @@ class Configuration:
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
     def __post_init__(self) -> None:
-        if problems := [*self._misfits(), *self.conflicts()]:
+        if problems := self._misfits() or self.conflicts():
             raise UserError(f"{self.name} configuration: {'; '.join(problems)}")
 
     def conflicts(self) -> list[str]:
-        """Which options do not go together, and what to change; for subclasses."""
+        """Which options, each in range, do not go together, and what to change; for subclasses."""
         return []
 
     def to_json(self) -> dict[str, Any]:

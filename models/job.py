@@ -227,10 +227,20 @@ def save(
     from avnir.export import TieError
 
     time = model.time if isinstance(model, Classifier) else "step"
+    decision = model.decision if isinstance(model, Classifier) else None
     while True:
         inputs, labels = examples.tensors()
         try:
-            avnir.save(model, inputs, out, time=time, labels=labels, architecture=architecture, notes=notes)
+            avnir.save(
+                model,
+                inputs,
+                out,
+                time=time,
+                labels=labels,
+                architecture=architecture,
+                notes=notes,
+                decision=decision,
+            )
             return
         except TieError as ties:
             examples = examples.without(ties.samples)

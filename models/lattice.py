@@ -16,7 +16,7 @@ takes what it chose and asks again, until nothing changes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -192,20 +192,28 @@ def _sum(parts: Iterable[Tensor]) -> Tensor:
 
 
 def _findings(program: Program) -> Iterator[Finding]:
-    graph = program.graph
-    for node in graph.neurons:
-        op, place = _lif(node), node.source or node.name
-        connections = [cast(integer.Connection, graph[name].op) for name in node.inputs]
+    for node in program.graph.neurons:
+        place = node.source or node.name
         if node.name in TAKEN:
             yield Finding(
                 place, f"{node.name} is a name that PyTorch needs", "Call the layer something else."
             )
-        if any(connection.lag for connection in connections):
-            yield Finding(place, "it is fed by spikes of earlier steps", "Train a feed-forward network.")
-        if _has_current(op) and op.reset == "zero_delayed":
-            yield Finding(place, "Synaptic has no reset zero_delayed", "Use another reset.")
-        if _is_synaptic(op) and np.any(op.bias_mantissa):
-            yield Finding(place, "its bias would pass through its current", "Leave the bias out.")
-        each = np.broadcast_to(op.bias_mantissa, op.shape).reshape(op.shape[0], -1)
-        if connections[0].kind == "Conv" and np.any(each != each[:, :1]):
-            yield Finding(place, "its bias varies within a channel", "Leave out the bias before a padding.")
+        if node.op.kind != "Lif":
+            yield Finding(place, f"a {node.op.kind} does not spike", "Use neurons that spike.")
+        else:
+            connections = [cast(integer.Connection, program.graph[name].op) for name in node.inputs]
+            yield from _neuron_findings(place, _lif(node), connections)
+
+
+def _neuron_findings(
+    place: str, op: integer.Lif, connections: Sequence[integer.Connection]
+) -> Iterator[Finding]:
+    if any(connection.lag for connection in connections):
+        yield Finding(place, "it is fed by spikes of earlier steps", "Train a feed-forward network.")
+    if _has_current(op) and op.reset == "zero_delayed":
+        yield Finding(place, "Synaptic has no reset zero_delayed", "Use another reset.")
+    if _is_synaptic(op) and np.any(op.bias_mantissa):
+        yield Finding(place, "its bias would pass through its current", "Leave the bias out.")
+    each = np.broadcast_to(op.bias_mantissa, op.shape).reshape(op.shape[0], -1)
+    if connections[0].kind == "Conv" and np.any(each != each[:, :1]):
+        yield Finding(place, "its bias varies within a channel", "Leave out the bias before a padding.")

@@ -36,6 +36,10 @@ EXTRAS = {
     "safetensors": "torch",
     "sklearn": "models",
     "PIL": "models",
+    "av": "models",
+    "lightning_fabric": "models",
+    "soundfile": "models",
+    "tensorboard": "models",
     "onnx": "onnx",
     "onnxruntime": "onnx",
 }

@@ -17,10 +17,13 @@ from avnir.cli.source import Request, Source, model_options, open_source
 if TYPE_CHECKING:
     from avnir.errors import Finding
     from avnir.ir.operation import Array
+    from avnir.program import Program
     from avnir.target import Target
     from avnir.verify.findings import Examination
 
-NIR_FILE = "graph.nir"
+NIR_FILE, PROGRAM_FILE = "graph.nir", "program.nir"
+LeftOut = Mapping[str, Sequence[str]]
+"""Of files that an export leaves out, why NIR cannot hold them."""
 BEHIND_TRACING = ("passes", "limits")
 """What cannot be evaluated without a traced graph."""
 
@@ -47,8 +50,7 @@ def command(
     chip = target.load(target_name)
     examination, ties, left_out = _examined(request, chip, weight_bits, chips, cores)
     if as_json:
-        said = {NIR_FILE: list(left_out)} if left_out else {}
-        record = {**examination.record(), "rounding_ties": ties, "left_out": said}
+        record = {**examination.record(), "rounding_ties": ties, "left_out": left_out}
         emit({"model": request.model, "target": chip.name, **record})
     else:
         _show(request.model, chip, examination, ties, left_out)
@@ -58,9 +60,9 @@ def command(
 
 def _examined(
     request: Request, chip: Target, weight_bits: int | None, chips: int, cores: int | None
-) -> tuple[Examination, list[int], tuple[str, ...]]:
-    """All that is known about the model, the example samples that float32's rounding decides, and why an
-    export leaves the NIR file out.
+) -> tuple[Examination, list[int], LeftOut]:
+    """All that is known about the model, the example samples that float32's rounding decides, and which files
+    an export leaves out.
     """
     from avnir.errors import Finding, ReplayError, UnsupportedError
     from avnir.verify.findings import Examination, examine
@@ -68,15 +70,15 @@ def _examined(
     try:
         source = open_source(request)
     except UnsupportedError as error:  # what tracing refused: there is no graph to go on with
-        return Examination(findings=error.findings, unasked=BEHIND_TRACING), [], ()
+        return Examination(findings=error.findings, unasked=BEHIND_TRACING), [], {}
     except ReplayError as error:
         finding = Finding("the examples", str(error), "Nothing else was examined")
         samples = list(getattr(error, "samples", ()))
-        return Examination(findings=(finding,), unasked=BEHIND_TRACING), samples, ()
+        return Examination(findings=(finding,), unasked=BEHIND_TRACING), samples, {}
     bits = bits_of(source, weight_bits)
-    examination = examine(source.graph, chip, bits, chips=chips, cores=cores)
+    examination = examine(source.graph, chip, bits, decision=source.decision, chips=chips, cores=cores)
     ties, different = _replayed(source)
-    left_out, unasked = _written(source)
+    left_out, unasked = _left_out(source, examination.program)
     all_findings = (*different, *examination.findings)
     return (
         replace(examination, findings=all_findings, unasked=(*examination.unasked, *unasked)),
@@ -85,17 +87,26 @@ def _examined(
     )
 
 
-def _written(source: Source) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What NIR has no form for, each once; and the NIR file's name where a pass in front of it refuses."""
+def _left_out(source: Source, program: Program | None) -> tuple[LeftOut, tuple[str, ...]]:
+    """Which files NIR has no form for; and that of the graph where a pass in front of it refuses."""
     from avnir.compile import TO_NIR, run_passes
     from avnir.errors import UnsupportedError
+    from avnir.export.nir_program_encode import encode
     from avnir.export.nir_write import nir_findings
 
+    found: dict[str, Sequence[Finding]] = {}
     try:
         graph, _ = run_passes(source.graph, TO_NIR)
     except UnsupportedError:
-        return (), (NIR_FILE,)
-    return tuple(dict.fromkeys(f"{f.problem}. {f.remedy}" for f in nir_findings(graph))), ()
+        return {}, (NIR_FILE,)
+    found[NIR_FILE] = list(nir_findings(graph))
+    if program is not None:
+        try:
+            encode(program)
+        except UnsupportedError as error:
+            found[PROGRAM_FILE] = error.findings
+    reasons = {name: [f"{f.problem}. {f.remedy}" for f in findings] for name, findings in found.items()}
+    return {name: list(dict.fromkeys(texts)) for name, texts in reasons.items() if texts}, ()
 
 
 def _replayed(source: Source) -> tuple[list[int], list[Finding]]:
@@ -121,12 +132,14 @@ def _batch(inputs: Mapping[str, Array]) -> int:
     return int(next(iter(inputs.values())).shape[1])
 
 
-def _show(
-    model: str, chip: Target, examination: Examination, ties: list[int], left_out: Sequence[str]
-) -> None:
+def _show(model: str, chip: Target, examination: Examination, ties: list[int], left_out: LeftOut) -> None:
+    from avnir.verify.where import COLUMNS
+
     if examination.layers:
         columns = ("layer", "operation", "shape", "taken", "how")
         table(f"{model} on {chip.title}", columns, _rows(examination))
+    if examination.parts:
+        table("what runs where", COLUMNS, [part.row() for part in examination.parts])
     for line in _lines(chip, examination, ties, left_out):
         click.echo(line)
 
@@ -138,7 +151,7 @@ def _rows(examination: Examination) -> list[tuple[str, ...]]:
     ]
 
 
-def _lines(chip: Target, examination: Examination, ties: list[int], left_out: Sequence[str]) -> list[str]:
+def _lines(chip: Target, examination: Examination, ties: list[int], left_out: LeftOut) -> list[str]:
     from avnir.cost.cores import cores_text
 
     lines = []
@@ -148,8 +161,9 @@ def _lines(chip: Target, examination: Examination, ties: list[int], left_out: Se
         lines.append(f"{chip.title}: {cores_text(placement)}")
     if examination.unasked:
         lines.append(f"not evaluated behind a refusal: {', '.join(examination.unasked)}")
-    if left_out:
-        lines += [f"an export leaves {NIR_FILE} out:", *(f"  - {reason}" for reason in left_out)]
+    lines += [
+        f"left out of an export: {name}: {why}" for name, reasons in left_out.items() for why in reasons
+    ]
     return [*lines, *_verdict(chip, examination.findings)]
 
 

@@ -90,7 +90,14 @@ def command(
     with stage("compile"):
         bits = bits_of(source, weight_bits)
         compiled = compile_graph(
-            source.graph, chip, bits, calibration, labels=known, chips=chips, cores=cores
+            source.graph,
+            chip,
+            bits,
+            calibration,
+            labels=known,
+            decision=source.decision,
+            chips=chips,
+            cores=cores,
         )
     check_tuned(source, compiled.program)
     if netx:
@@ -110,7 +117,7 @@ def command(
         emit(record)
         return
     if explain:
-        show_explained(record, chip)
+        show_explained(record, compiled, chip)
     if verification is None:
         click.echo(NOT_COMPARED)
     else:
@@ -145,9 +152,11 @@ def write_folder(
     from avnir.report.html import report
 
     with atomic_folder(folder, MANIFEST) as made:
-        left_out = _written(
-            made / "graph.nir", lambda path: write_nir(compiled.nir_graph, path, form=nir_form)
-        )
+        left_out: dict[str, str] = {}
+        if nir_form == "strict":  # asked for: refused where there is none
+            write_nir(compiled.nir_graph, made / "graph.nir", form=nir_form)
+        else:
+            left_out |= _written(made / "graph.nir", lambda path: write_nir(compiled.nir_graph, path))
         (made / "program").mkdir()
         compiled.program.write_into(made / "program")
         (made / PLACEMENT).write_text(compiled.placement.json(), encoding="utf-8")

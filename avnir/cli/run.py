@@ -46,6 +46,7 @@ def command(
     from avnir.cli.inputs import checked_labels, first_samples, read_inputs
     from avnir.cli.progress import stage
     from avnir.cost.synops import count
+    from avnir.decision import output_units
     from avnir.trace import checked_inputs
 
     backend = find(backend_name)
@@ -61,6 +62,7 @@ def command(
     synops = count(program, inputs, trace)
     if out_path is not None:
         trace.save(out_path)
+    decisions = program.decision.classes(trace, output_units(program.graph))
     record = {
         "backend": backend_name,
         "program": program.digest,
@@ -68,8 +70,8 @@ def command(
         "steps": steps,
         "latency_steps": program.latency,
         "seconds": seconds,
-        "decisions": trace.decisions().tolist(),
-        "accuracy": None if labels is None else float((trace.decisions() == labels).mean()),
+        "decisions": decisions.tolist(),
+        "accuracy": None if labels is None else float((decisions == labels).mean()),
         "spikes_per_sample": {name: int(np.count_nonzero(s)) / batch for name, s in trace.spikes.items()},
         "synops_per_sample": dict(synops.total),
     }

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from avnir.decision import Decision
     from avnir.export.examples import Time
     from avnir.ir.graph import Graph
     from avnir.ir.operation import Array
@@ -83,7 +84,8 @@ class Source:
     `inputs[name]` `[T, B, *shape]`, None where there are none; `recorded`: what the original model did on
     them, None where that is not known; `labels` `[B]` or None; `traced`: whether a snnTorch model stands
     behind the graph, which can then be run as reference; `record`: plain values, for the manifest; `tuned`:
-    for which target, weight bits and program it was fine-tuned, empty where it was not.
+    for which target, weight bits and program it was fine-tuned, empty where it was not; `decision`: how a
+    host reads the class, None for the usual way.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Source:
     recorded: Trace | None = None
     labels: Array | None = None
     tuned: Mapping[str, Any] = field(default_factory=dict)
+    decision: Decision | None = None
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -211,10 +214,11 @@ def _from_file(request: Request) -> Source:
     tuned = checkpoint.notes if "program" in checkpoint.notes else {}
     if request.inputs is None:
         examples = checkpoint.inputs, checkpoint.recorded, checkpoint.labels
-        return Source(path.name, checkpoint.graph, True, record, *examples, tuned)
+        return Source(path.name, checkpoint.graph, True, record, *examples, tuned, checkpoint.decision)
     inputs, labels = _checked(checkpoint.graph, request.inputs)
     record |= {"inputs": _named(request.inputs)}
-    return Source(path.name, checkpoint.graph, True, record, inputs, None, labels, tuned)
+    given = inputs, None, labels
+    return Source(path.name, checkpoint.graph, True, record, *given, tuned, checkpoint.decision)
 
 
 def _from_nir(request: Request) -> Source:

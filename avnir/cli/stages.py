@@ -33,6 +33,7 @@ def compared(
     `backends` run the program, or, as other frameworks do, the graph; snnTorch always does where it can.
     """
     from avnir.backend import REFERENCES, find, installed, reference
+    from avnir.decision import output_units
     from avnir.ir.interpret_integer import interpret_integer
     from avnir.ir.interpret_real import interpret_real
     from avnir.verify.stages import MODEL, REFERENCE, Stages, judge
@@ -56,7 +57,13 @@ def compared(
             with stage(name), find(name).session(program) as session:
                 traces[name] = session.run(inputs)
     ties = {t for trace in floats.values() for t in tie_samples(source.graph, inputs, trace, in_graph)}
-    verification = judge(Stages(in_graph, in_integers, traces, floats), labels, tuple(sorted(ties)))
+    verification = judge(
+        Stages(in_graph, in_integers, traces, floats),
+        labels,
+        tuple(sorted(ties)),
+        program.decision,
+        output_units(program.graph),
+    )
     return verification, in_integers
 
 

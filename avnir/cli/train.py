@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+PRESENT = click.Path(exists=True, file_okay=False, path_type=Path)
 MODELS = ("av-digits", "scmrl", "l2act", "taaf")
 DATA = (
     "generator", "mnist-fsdd", "nmnist-fsdd", "mnistdvs-ntidigits", "cifar10-esc10", "cifar10-us8k", "us8k",
@@ -26,6 +27,8 @@ DATA = (
 MODALITIES = {"both": "both", "image": "image", "vision": "image", "audio": "audio"}
 OF_THE_DIGITS = {"image_size": 16, "audio_size": 16, "steps": 8}
 OF_THE_SYSTEMS = {"image_size": 28, "audio_size": 28, "steps": 4}
+FIXED = ("data_dir", "image_size", "audio_size", "fold")
+"""What the generator has no use for: no files, no folds, pictures and spectrograms of 16x16."""
 SYSTEM_TRAINING = {"image_shift": 0, "validation": 0.1}
 
 
@@ -42,7 +45,7 @@ class Run:
     audio_size: int | None
     steps: int | None
     modality: str | None
-    form: str
+    form: str | None
     settings: tuple[tuple[str, str], ...]
     epochs: int | None
     batch_size: int | None
@@ -76,16 +79,28 @@ def _setting(context: click.Context, parameter: click.Parameter, values: tuple[s
 
 @click.command()
 @click.argument("model", type=click.Choice(MODELS))
-@click.option("--data", type=click.Choice(DATA), default="generator", show_default=True)
-@click.option("--data-dir", type=FOLDER, help="Folder of the data; all but the generator need it.")
-@click.option("--split", type=click.Choice(["official", "authors"]), default="official", show_default=True)
+@click.option(
+    "--data", type=click.Choice(DATA), metavar="NAME", default="generator", show_default=True,
+    help="A data set, see `avnir data list`.",
+)  # fmt: skip
+@click.option("--data-dir", type=PRESENT, help="Folder of the data's files; all but the generator need it.")
+@click.option(
+    "--split", type=click.Choice(["official", "authors"]), default="official", show_default=True,
+    help="Who tests; `avnir data list` says what leaks under authors.",
+)  # fmt: skip
 @click.option("--fold", type=click.IntRange(0), help="The fold that tests, where the data have folds.")
 @click.option("--image-size", type=click.IntRange(1), help="Side of pictures.  [default: 28, av-digits 16]")
 @click.option("--audio-size", type=click.IntRange(1), help="Of spectrograms.  [default: 28, av-digits 16]")
 @click.option("--steps", type=click.IntRange(1), help="Of a window.  [default: 4, av-digits 8]")
-@click.option("--modality", type=click.Choice(list(MODALITIES)), help="[default: both]")
-@click.option("--form", type=click.Choice(["paper", "deployable"]), default="deployable", show_default=True)
-@click.option("--set", "settings", multiple=True, callback=_setting, help="key=value of the configuration.")
+@click.option("--modality", type=click.Choice(list(MODALITIES)), help="What is seen.  [default: both]")
+@click.option(
+    "--form", type=click.Choice(["paper", "deployable"]),
+    help="As published, or of what a chip has; not of av-digits.  [default: deployable]",
+)  # fmt: skip
+@click.option(
+    "--set", "settings", metavar="KEY=VALUE", multiple=True, callback=_setting,
+    help="An option of the network, an unknown one lists them all; may be repeated.",
+)  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1), help="[default: the model's]")
 @click.option("--batch-size", type=click.IntRange(2), help="[default: the model's]")
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="[default: the model's]")
@@ -93,17 +108,21 @@ def _setting(context: click.Context, parameter: click.Parameter, values: tuple[s
 @click.option(
     "--validation",
     type=click.FloatRange(0, 0.9),
-    help="Share of training pairs.  [default: 0.1, av-digits 0]",
+    help="Share of the training pairs to hold back.  [default: 0.1, av-digits 0]",
 )
 @click.option(
     "--pick", type=click.Choice(["last", "best"]), default="last", show_default=True,
     help="The epoch to keep: the last, or the best on the validation pairs.",
 )  # fmt: skip
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="More: under torchrun.")
 @click.option(
-    "--precision", type=click.Choice(["32", "bf16-mixed", "16-mixed"]), default="32", show_default=True
-)
+    "--devices", type=click.IntRange(1), default=1, show_default=True,
+    help="Processes that share each batch; start as many with torchrun.",
+)  # fmt: skip
+@click.option(
+    "--precision", type=click.Choice(["32", "bf16-mixed", "16-mixed"]), default="32", show_default=True,
+    help="Of the arithmetic in training.",
+)  # fmt: skip
 @click.option("--subset", type=click.IntRange(1), help="Train on this many pairs only.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--out", type=FILE, default=Path("model.pt"), show_default=True, help="The file to write.")
@@ -124,7 +143,13 @@ def _setting(context: click.Context, parameter: click.Parameter, values: tuple[s
 @click.option("--start", type=FILE, help="For --quantise: the model.pt to begin with, already trained.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(as_json: bool, **options: Any) -> None:
-    """Train MODEL and save it with its reference spikes, ready for export and verify.
+    r"""Train MODEL and save it with its reference spikes, ready for export and verify.
+
+    \b
+    av-digits   a small network of image and voice branches
+    scmrl       cross-modal residuals by spiking attention (arXiv 2502.12488)
+    l2act       spiking ResNet, normalised embeddings, spiking MLP (2502.10423)
+    taaf        fusion weighted by temporal attention (2505.14535)
 
     The default data are made on the spot: scikit-learn's handwritten digits and synthetic voices; `avnir data
     list` tells of the others. The network takes the shapes of the data. The saved file holds examples of the
@@ -158,18 +183,39 @@ def _check(run: Run) -> None:
     for path in filter(None, (run.out, run.checkpoint, run.metrics)):
         if not path.parent.is_dir():
             raise click.UsageError(f"the folder of {path} does not exist; make it first")
-    if (run.data == "generator") != (run.data_dir is None):
-        raise click.UsageError("--data (but for the generator) and --data-dir go together")
+    _check_data(run)
+    if run.model == "av-digits" and run.form is not None:
+        raise click.UsageError("av-digits has one form: leave out --form")
     if run.start and not run.quantise:
         raise click.UsageError("--start is what --quantise begins with; give both")
-    surplus = [name for name in ("modality", "resume", "checkpoint") if getattr(run, name) is not None]
-    if run.start and surplus:
-        listed = ", ".join(f"--{name}" for name in surplus)
-        raise click.UsageError(f"with --start nothing is trained in floating point: leave out {listed}")
+    if run.start and (surplus := _named(run, "modality", "resume", "checkpoint")):
+        raise click.UsageError(f"with --start nothing is trained in floating point: leave out {surplus}")
     if run.quantise:
         from avnir import target
 
         target.load(run.quantise)
+
+
+def _check_data(run: Run) -> None:
+    """Refuse what the data set has not, before anything is read."""
+    from avnir.models.data.registry import describe
+
+    data = describe(run.data)
+    if run.data == "generator":
+        if surplus := _named(run, *FIXED):
+            raise click.UsageError(f"the generator makes its data, all 16x16: leave out {surplus}")
+    elif run.data_dir is None:
+        needed = "; and ".join(data.needs)
+        raise click.UsageError(f"{run.data} is read from files, say where with --data-dir: {needed}")
+    asked = MODALITIES[run.modality or "both"]
+    wanted = ("image", "audio") if asked == "both" else (asked,)
+    if run.start is None and (lacking := [name for name in wanted if name not in data.modalities]):
+        raise click.UsageError(f"{run.data} has no {lacking[0]}: choose --modality {data.modalities[0]}")
+
+
+def _named(run: Run, *names: str) -> str:
+    """Those of these options that were given, as they are written."""
+    return ", ".join(f"--{name.replace('_', '-')}" for name in _given(run, *names))
 
 
 def _job(run: Run) -> Job:
@@ -188,7 +234,7 @@ def _job(run: Run) -> Job:
         folder=run.data_dir,
         options=Options(seed=run.seed, split=run.split, fold=run.fold, **sizes),
         modality=MODALITIES[run.modality or "both"],
-        form=run.form,
+        form=run.form or "deployable",
         settings=dict(run.settings),
         training=training if digits else {**SYSTEM_TRAINING, **training},
         subset=run.subset,
@@ -244,5 +290,5 @@ def _progress_bar(what: str, shown: bool) -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     with Bar(console=Console(stderr=True), disable=not shown) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(what, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

@@ -77,7 +77,14 @@ def command(
     with stage("compile"):
         bits = bits_of(source, weight_bits)
         compiled = compile_graph(
-            source.graph, chip, bits, calibration, labels=known, chips=chips, cores=cores
+            source.graph,
+            chip,
+            bits,
+            calibration,
+            labels=known,
+            decision=source.decision,
+            chips=chips,
+            cores=cores,
         )
     check_tuned(source, compiled.program)
     verification, integer = compared(source, compiled.program, backends, inputs, labels)

@@ -28,6 +28,7 @@ def _convention(picojoules: float) -> Cost:
 INT8_ADD = _convention(0.03)
 INT8_MULTIPLY_ADD = _convention(0.23)
 FP32_ADD = _convention(0.9)
+FP32_MULTIPLY = _convention(3.7)
 FP32_MULTIPLY_ADD = _convention(4.6)
 
 

@@ -13,7 +13,8 @@ Dynamic energy of the cores and the mesh, in the terms of SANA-FE (loihi.yaml), 
 | messages between chips | where there are several chips |
 
 Static energy is a power times the window of the latency model, which is a lower bound; it stands apart. A sum
-with a term whose price was never published is refused, and the counts remain.
+with a term whose price was never published is refused, and the counts remain. What the host does
+(`avnir.cost.host`) stands apart too: no total of the chip covers it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from avnir.cost.entry import NEVER_PUBLISHED, PICO, Entry, total, unpriced
+from avnir.cost.host import host_entries
 from avnir.cost.latency import Latency
 from avnir.cost.synops import count
 from avnir.cost.updates import updates
@@ -40,26 +43,8 @@ from avnir.trace import Trace
 
 BOUNDARY = "dynamic energy of cores and mesh; no host, no input or output, nothing off the chip"
 NOT_APART = "the barrier: its energy was never published apart"
-NEVER_PUBLISHED = Cost(unit="pJ", grade="unknown", source="never published")
 SYNAPTIC = ("synaptic operations", "synaptic_operation_energy")
 ERROR = "dynamic_energy_error"
-PICO = 1e-12
-"""Joules of a pJ, and of a mW during a ns."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """`count` events a sample, the mean, at `cost` pJ each; `figure` is the price's name in the target."""
-
-    term: str
-    figure: str
-    count: float
-    cost: Cost
-
-    @property
-    def joules(self) -> float | None:
-        """None where no price was published."""
-        return None if self.cost.value is None else self.count * self.cost.value * PICO
 
 
 @dataclass(frozen=True)
@@ -67,7 +52,7 @@ class Ledger:
     """The entries of one sample on `chips` chips of the target called `title`, a window of `window` ns.
 
     `power` is the static power of one chip. `error`: the stated error of a total of such prices, in percent,
-    None where none was stated.
+    None where none was stated. `host`: what the host does for the sample.
     """
 
     title: str
@@ -76,27 +61,22 @@ class Ledger:
     chips: int
     window: float
     error: Cost | None
-
-    @property
-    def unpriced(self) -> tuple[Entry, ...]:
-        """The entries without a published price."""
-        return tuple(entry for entry in self.entries if entry.joules is None)
+    host: tuple[Entry, ...] = ()
 
     @property
     def dynamic(self) -> float:
-        """Joules of all entries; TargetError naming those that have no published price."""
-        if self.unpriced:
-            listed = ", ".join(f"{entry.term} ({entry.figure})" for entry in self.unpriced)
-            raise TargetError(
-                f"no energy total for {self.title}: no price was ever published for {listed}; "
-                "the counts stand"
-            )
-        return sum(entry.joules or 0.0 for entry in self.entries)
+        """Joules of all entries of the chip; TargetError naming those that have no published price."""
+        return total(self.entries, self.title)
+
+    @property
+    def host_dynamic(self) -> float:
+        """Joules of what the host does; TargetError likewise."""
+        return total(self.host, f"the host of {self.title}")
 
     @property
     def band(self) -> tuple[float, float] | None:
         """The total less and plus the stated error; None where none covers all the entries."""
-        if self.unpriced or self.error is None or self.error.value is None:
+        if unpriced(self.entries) or self.error is None or self.error.value is None:
             return None
         if any(entry.cost.grade != self.error.grade for entry in self.entries):
             return None
@@ -110,14 +90,19 @@ class Ledger:
 
     def record(self) -> dict[str, Any]:
         """The same as plain values, for JSON; `dynamic_joules` None where it is refused."""
-        refused = [entry.figure for entry in self.unpriced]
+        refused, of_host = ([e.figure for e in unpriced(of)] for of in (self.entries, self.host))
         return {
             "covers": BOUNDARY,
             "not_apart": NOT_APART,
-            "entries": [_entry_record(entry) for entry in self.entries],
+            "entries": [entry.record() for entry in self.entries],
             "dynamic_joules": None if refused else self.dynamic,
             "dynamic_joules_band": self.band,
             "refused_for": refused,
+            "host": {
+                "entries": [entry.record() for entry in self.host],
+                "dynamic_joules": None if of_host else self.host_dynamic,
+                "refused_for": of_host,
+            },
             "static": {
                 "power": self.power.model_dump(),
                 "chips": self.chips,
@@ -160,6 +145,7 @@ def ledger(
         len({chip for chip, _ in placement.addresses}),
         float(timed.windows.mean()),
         target.costs.get(ERROR),
+        tuple(host_entries(program, target, len(next(iter(trace.outputs.values()))))),
     )
 
 
@@ -196,21 +182,16 @@ def _sent(network: Network, placement: Placement, sent: Spikes, timed: Latency) 
         yield "messages between chips", "chip_link_energy", float(timed.between_chips.mean())
 
 
-def _entry_record(entry: Entry) -> dict[str, Any]:
-    cost = entry.cost.model_dump()
-    return {"term": entry.term, "figure": entry.figure, "count": entry.count, **cost, "joules": entry.joules}
-
-
 def rows(found: Ledger) -> list[tuple[str, str, str, str, str, str]]:
-    """One row an entry: term, count a sample, price, energy, grade, source."""
+    """One row an entry, the host's last: term, count a sample, price, energy, grade, source."""
     return [
         (e.term, f"{e.count:,.1f}", priced(e.cost), nanojoules(e.joules), e.cost.grade, e.cost.source)
-        for e in found.entries
+        for e in (*found.entries, *found.host)
     ]
 
 
 def summary(found: Ledger) -> list[str]:
-    """The lines below the table: the total or why there is none, the static energy, what both cover."""
+    """The lines below the table: totals or why there are none, the static energy, what these cover."""
     lines = [_total(found)]
     if found.static is None:
         lines.append(f"static: no power of one chip was published for {found.title}")
@@ -220,7 +201,7 @@ def summary(found: Ledger) -> list[str]:
             f"static, apart: {nanojoules(found.static)} a sample: {made}, the latency model's lower bound "
             f"({found.power.grade}: {found.power.source})"
         )
-    return [*lines, f"covers: {BOUNDARY}", f"not in it: {NOT_APART}"]
+    return [*lines, _host(found), f"covers: {BOUNDARY}", f"not in it: {NOT_APART}"]
 
 
 def _total(found: Ledger) -> str:
@@ -234,6 +215,13 @@ def _total(found: Ledger) -> str:
     return (
         f"{total}, {low} to {high} by the prices' own error ({found.error.value:g} %, {found.error.source})"
     )
+
+
+def _host(found: Ledger) -> str:
+    try:
+        return f"host, apart: {nanojoules(found.host_dynamic)} a sample"
+    except TargetError as refusal:
+        return str(refusal)
 
 
 def priced(cost: Cost) -> str:

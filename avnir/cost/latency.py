@@ -10,7 +10,7 @@ The runtime law (Timcheck et al., arXiv 2601.10035, r >= 0.97 on Loihi 2): a ste
 the largest of these, not their sum. The law's further term, reads of synaptic memory, has no published time,
 and is left out and named. A link is held for a hop's time by each message: assumed, from published hop
 times. So every figure here is a lower bound, of the network alone: inputs are on the chip already, and no
-reading out is counted. Only listed synapses (Sparse) count as if there were all, as they are placed.
+reading out is counted.
 """
 
 from __future__ import annotations

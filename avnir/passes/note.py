@@ -10,12 +10,16 @@ from avnir.ir.graph import Graph
 
 @dataclass(frozen=True)
 class Note:
-    """One line of a pass's account; `declined` marks what it left alone."""
+    """One line of a pass's account; `declined` marks what it left alone.
+
+    `exact`: of a layer that sends numbers, whether they are the model's where those that reach it are.
+    """
 
     pass_name: str
     node: str
     text: str
     declined: bool = False
+    exact: bool | None = None
 
     def __str__(self) -> str:
         return f"{self.pass_name}: {self.node}: {'left alone, ' if self.declined else ''}{self.text}"

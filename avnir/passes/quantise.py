@@ -28,11 +28,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 
+from avnir.decision import Decision
 from avnir.errors import Finding, UnsupportedError
 from avnir.ir import integer
 from avnir.ir.graph import Graph, Node
@@ -41,7 +42,7 @@ from avnir.ir.operation import Array
 from avnir.ir.real import Li
 from avnir.numerics import fixed
 from avnir.passes.note import Note
-from avnir.rounding.calibrate import calibrated
+from avnir.rounding.calibrate import SAME, calibrated, unrounded
 from avnir.rounding.examples import Examples
 from avnir.rounding.messages import message_layer
 from avnir.rounding.neuron_layer import SPIKE, Layer, Message, layer_of, message_bits, origin
@@ -56,7 +57,7 @@ class Quantise:
     `weight_bits`, 2 to 8, is the width of the weights, sign included; `granularity`, one of
     GRANULARITIES, says which neurons share a scale; `calibration`, example inputs `[T, B, *shape]` by name,
     has the integers chosen by the spikes that they give on them (`calibrate`); with their `labels`, `[B]`,
-    data-free ones are kept if those decide more of the samples right.
+    data-free ones are kept if those decide more of the samples right, as `decision` reads them.
     """
 
     name: ClassVar[str] = "quantise"
@@ -64,27 +65,29 @@ class Quantise:
     granularity: str = "channel"
     calibration: Mapping[str, Array] | None = None
     labels: Array | None = None
+    decision: Decision = field(default_factory=Decision)
 
     def __call__(self, graph: Graph) -> tuple[Graph, list[Note]]:
         findings = [_real_input(node) for node in graph.inputs if message_bits(node) is None]
         if findings:
             raise UnsupportedError("the chip takes spikes and integers only", findings)
+        findings = list(_score_findings(graph, self.decision))
         largest = (1 << (self.weight_bits - 1)) - 1
         nodes = [
             Node(n.name, integer.Input(n.op.output_shape(()), message_bits(n) or 0)) for n in graph.inputs
         ]
         notes: list[Note] = []
         messages: dict[str, Message] = {}
-        examples = None if self.calibration is None else Examples.of(graph, self.calibration, self.labels)
+        examples = self._examples(graph)
         for node in graph.select(lambda op: op.sends):  # type: ignore[attr-defined]
             try:
-                made, told = self._layer(graph, node, messages, largest, examples)
+                made, told, exact = self._layer(graph, node, messages, largest, examples)
             except UnsupportedError as error:
                 findings += error.findings
                 messages[node.name] = SPIKE  # so that the layers behind it are asked too
                 continue
             nodes += made
-            notes += [Note(self.name, node.name, text) for text in told]
+            notes += [Note(self.name, node.name, text, exact=exact) for text in told]
         if findings:
             raise UnsupportedError("these neurons have no form in the chip's integers", findings)
         if examples is not None and (decided := _decided(examples)):
@@ -92,12 +95,25 @@ class Quantise:
                 plain, account = replace(self, calibration=None, labels=None)(graph)
                 return plain, [decided, *account]
             notes.append(decided)
+        notes += self._labels_unused(graph)
         for out in graph.outputs:
             shape = graph.shapes[out.name]
             nodes.append(
                 Node(out.name, integer.Output(shape), (origin(graph, out.inputs[0])[0],), out.source)
             )
         return graph.with_nodes(nodes, level="integer"), notes
+
+    def _examples(self, graph: Graph) -> Examples | None:
+        """What calibration looks at."""
+        if self.calibration is None:
+            return None
+        return Examples.of(graph, self.calibration, self.labels, self.decision)
+
+    def _labels_unused(self, graph: Graph) -> Iterator[Note]:
+        """Where the host weighs the steps, a class is not read from the sum of what one layer sends."""
+        if self.calibration is not None and self.labels is not None and self.decision.scores is not None:
+            text = f"labels take no part: the host weighs the steps by {self.decision.scores}"
+            yield Note(self.name, self.decision.read(node.name for node in graph.outputs), text)
 
     def _layer(
         self,
@@ -106,21 +122,22 @@ class Quantise:
         messages: dict[str, Message],
         largest: int,
         examples: Examples | None,
-    ) -> tuple[list[Node], Iterable[str]]:
-        """The layer's connections and neurons in integers, and what to tell; its messages join `messages`.
+    ) -> tuple[list[Node], Iterable[str], bool | None]:
+        """The layer's connections and neurons in integers, what to tell, and whether its numbers are exact.
 
-        Raises UnsupportedError with what has no form in integers.
+        Its messages join `messages`; of a layer that spikes there are none, and the last is None. Raises
+        UnsupportedError with what has no form in integers.
         """
         if not node.op.stateful:
             made, messages[node.name], account = message_layer(graph, node, messages, largest)
-            return made, account
+            return made, account, messages[node.name].exact
         layer = layer_of(graph, node, self.granularity, messages)
         if findings := list(_neuron_findings(layer, largest)):
             raise UnsupportedError("this layer has no form in the chip's integers", findings)
         chosen, told = self._chosen(layer, largest, examples)
         made = list(operations(layer, chosen))
         messages |= _potentials(made[-1])
-        return made, [*told, *_account(layer, chosen, made[-1])]
+        return made, [*told, *_account(layer, chosen, made[-1])], _exact(layer, chosen, made[-1])
 
     def _chosen(
         self, layer: Layer, largest: int, examples: Examples | None
@@ -154,6 +171,29 @@ def _potentials(node: Node) -> dict[str, Message]:
         return {}
     unit = 1 / (float(node.op.scale.max()) * (1 << fixed.ALIGN))
     return {node.name: Message(unit, fixed.STATE_LIMIT, True)}
+
+
+def _exact(layer: Layer, chosen: Rounded, node: Node) -> bool | None:
+    """Whether a read-out's potentials are the model's: nothing is rounded, at once or by a decay."""
+    made = node.op
+    if not isinstance(made, Readout):
+        return None
+    kept = np.isin(made.decay_v, (0, fixed.DECAY_ONE)) & (made.decay_u == fixed.CURRENT_DECAY.high)
+    bias = (made.bias_mantissa << made.bias_exponent) / (made.scale * (1 << fixed.ALIGN))
+    return unrounded(layer, chosen) and bool(kept.all()) and np.allclose(bias, layer.bias, rtol=SAME, atol=0)
+
+
+def _score_findings(graph: Graph, decision: Decision) -> Iterator[Finding]:
+    """The host must know what one step of a score is in the model: that of a spike, or of a read-out."""
+    if decision.scores is None:
+        return
+    layer = graph[origin(graph, graph[decision.scores].inputs[0])[0]]
+    if not layer.op.stateful:
+        yield Finding(
+            layer.source or layer.name,
+            f"the host weighs the steps by its numbers, as {decision.scores!r}, and their unit is not kept",
+            "Let them pass through a Linear layer.",
+        )
 
 
 def _real_input(node: Node) -> Finding:

@@ -89,10 +89,10 @@ def identity(source: Shape, before: Shape) -> Synapse:
     count = math.prod(before)
     if len(before) == 3 and source == before:
         return Conv2d(weight=np.ones((before[0], 1, 1, 1)), groups=before[0])
-    if len(before) == 3:
-        return Sparse.moved(count, np.arange(count))
-    check_size(count, count)
-    return Linear(weight=np.eye(count))
+    if len(before) == 1:
+        check_size(count, count)
+        return Linear(weight=np.eye(count))
+    return Sparse.moved(count, np.arange(count))
 
 
 def pool_as_conv(op: SumPool2d, channels: int) -> Conv2d:

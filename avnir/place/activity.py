@@ -14,12 +14,12 @@ from functools import cached_property
 import numpy as np
 
 from avnir.ir.operation import Array
-from avnir.place.axis import Bounds, units
-from avnir.place.grid import Grid
+from avnir.place.axis import member
+from avnir.place.grid import Grid, contracted
 from avnir.place.mesh import Mesh
 from avnir.place.network import Link, Network
 from avnir.place.placement import Piece, Placement
-from avnir.place.work import Spikes, contracted, operations
+from avnir.place.work import Spikes, operations
 
 
 @dataclass(frozen=True)
@@ -113,30 +113,11 @@ class Activity:
 
 def messages(link: Link, source: Grid, target: Grid, sent: Array) -> Array:
     """Messages from each source piece to each target piece, float64 `[B, S, T]`; `sent` `[B, C, H, W]`."""
-    pairs = [
-        _paired((axis.joined(units(axis.sources), t) > 0), s)
-        for axis, s, t in zip(link.axes, source.bounds, target.bounds, strict=True)
-    ]
-    found = contracted(sent, pairs)
-    split = [size for pair in zip(source.shape, target.shape, strict=True) for size in pair]
-    apart = found.reshape(len(sent), *split).transpose(0, 1, 3, 5, 2, 4, 6)
-    return apart.reshape(len(sent), source.pieces, target.pieces)
-
-
-def _paired(reach: Array, source: Bounds) -> Array:
-    """`[n, S * T]`: whether index n lies in source interval S and reaches target interval T."""
-    own = _member(source)
-    return (own[:, :, None] * reach[:, None, :]).reshape(len(reach), -1)
-
-
-def _member(bounds: Bounds) -> Array:
-    """`[n, intervals]`: whether an index lies in an interval."""
-    at = np.searchsorted(bounds, np.arange(bounds[-1]), side="right") - 1
-    return np.eye(len(bounds) - 1, dtype=np.int64)[at]
+    return link.joins.messages(source, target, sent)
 
 
 def _members(grid: Grid) -> list[Array]:
-    return [_member(bounds) for bounds in grid.bounds]
+    return [member(bounds) for bounds in grid.bounds]
 
 
 def _flat(values: Array) -> Array:

@@ -1,8 +1,8 @@
 """How synapses join neurons along one axis, and intervals of an axis.
 
-A layer is a box `(C, H, W)` of neurons. Every connection of the integer level is a product over the three
-axes: the synapses from source `(c, h, w)` to target `(c', h', w')` are as many as the products of the joins
-`c-c'`, `h-h'` and `w-w'`. So counts over boxes of neurons are products of counts over intervals, and no
+A layer is a box `(C, H, W)` of neurons. Connections whose synapses are not listed are a product over the
+three axes: the synapses from source `(c, h, w)` to target `(c', h', w')` are as many as the products of the
+joins `c-c'`, `h-h'` and `w-w'`. So counts over boxes of neurons are products of counts over intervals, and no
 array is ever as large as a layer's synapses.
 
 Bounds `(0, b1, ..., n)`, ascending, cut an axis of n indices into intervals.
@@ -112,3 +112,13 @@ class Window:
 def units(size: int) -> Bounds:
     """Intervals of one index each."""
     return tuple(range(size + 1))
+
+
+def parts_of(bounds: Bounds) -> Array:
+    """The interval of each index, int64 `[n]`."""
+    return np.repeat(np.arange(len(bounds) - 1), lengths(bounds))
+
+
+def member(bounds: Bounds) -> Array:
+    """`[n, intervals]`: whether an index lies in an interval, 0 or 1."""
+    return np.eye(len(bounds) - 1, dtype=np.int64)[parts_of(bounds)]

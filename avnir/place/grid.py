@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from avnir.ir.operation import Array
-from avnir.place.axis import Bounds, even, lengths
-from avnir.place.network import Box, Link
+from avnir.place.axis import Bounds, even, lengths, parts_of
+
+Box = tuple[int, int, int]
+"""`(C, H, W)`; neurons without such a shape are `(n, 1, 1)`."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,13 @@ class Grid:
     @property
     def pieces(self) -> int:
         return math.prod(self.shape)
+
+    @cached_property
+    def owner(self) -> Array:
+        """The piece of each neuron, int64 `[C * H * W]`."""
+        channels, rows, columns = (parts_of(bounds) for bounds in self.bounds)
+        of_rows = channels[:, None] * self.shape[1] + rows
+        return (of_rows[:, :, None] * self.shape[2] + columns).ravel()
 
     def boxes(self) -> Iterator[tuple[tuple[int, int], ...]]:
         """The `(start, stop)` of each piece on each axis, in the order of the pieces."""
@@ -62,19 +72,9 @@ def neurons(grid: Grid) -> Array:
     return product([lengths(bounds) for bounds in grid.bounds])
 
 
-def synapses(link: Link, target: Grid) -> Array:
-    """Stored synapses of a link in each piece of its target, weights of zero included, int64 `[C, H, W]`."""
-    every = [
-        axis.joined((0, axis.sources), bounds)[0]
-        for axis, bounds in zip(link.axes, target.bounds, strict=True)
-    ]
-    return product(every)
-
-
-def reached(link: Link, source: Grid, target: Grid) -> Array:
-    """Target pieces that each source piece can reach, int64 `[C, H, W]` of the source grid."""
-    counts = [
-        (axis.joined(s, t) > 0).sum(axis=1)
-        for axis, s, t in zip(link.axes, source.bounds, target.bounds, strict=True)
-    ]
-    return product(counts)
+def contracted(values: Array, matrices: list[Array]) -> Array:
+    """`[..., C, H, W]` times one matrix on each of the three axes, float64 `[..., c, h, w]`."""
+    channels, rows, columns = (matrix.astype(np.float64) for matrix in matrices)
+    last = values.astype(np.float64) @ columns
+    middle = np.swapaxes(np.swapaxes(last, -1, -2) @ rows, -1, -2)
+    return np.moveaxis(np.moveaxis(middle, -3, -1) @ channels, -1, -3)

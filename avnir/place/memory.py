@@ -5,11 +5,14 @@ convolution of PilotNet and YOLO-KP and by the dense layers of Oxford:
 
 - dense synapses: `axons x ceil((neurons x (bits + 12) + 16) / 64)` words, one axon a source neuron; weights
   of zero are stored (PilotNet's row of 2,560 axons into 8 neurons prints 7,253 words, 6 % below the 7,680)
+- listed synapses: the same list of each axon, as long as its synapses on the core are many, and one axon a
+  source neuron that has any there: `sum over axons of ceil((synapses x (bits + 12) + 16) / 64)`; assumed, as
+  no table shows it: the dense rule is this one for lists of all neurons
 - convolution: `kH x kW x C_in x (ceil(C x bits / 64) + 1)` words for C channels on the core
-- AxonMap: one word a neuron where dense synapses or a read-out listen; where a convolution listens, one
-  word a position (h, w) of the piece, not a neuron
+- AxonMap: one word a neuron where dense or listed synapses or a read-out listen; where a convolution
+  listens, one word a position (h, w) of the piece, not a neuron
 - AxonMem: where a convolution listens, 16 bits for each position and each core that the piece can reach,
-  the overlap of windows included; nothing for dense synapses, however many cores hold them
+  the overlap of windows included; nothing for dense or listed synapses, however many cores hold them
 - one neuron group a piece (YOLO-KP's last layer, whose state is read out, has two)
 
 A piece of a convolution has as many input axons, and its AxonMap and AxonMem count as many times, as its
@@ -32,21 +35,19 @@ published), and one output axon a neuron for each core that it reaches.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from avnir.ir.operation import Array
-from avnir.place.axis import lengths, units
-from avnir.place.grid import Grid, product, reached
-from avnir.place.network import Layer, Link, Network
+from avnir.place.axis import lengths
+from avnir.place.grid import Grid
+from avnir.place.joins import WORD
+from avnir.place.network import Kernel, Layer, Link, Network
 from avnir.place.resources import NAMES
 
-WORD = 64
 INDEX_BITS = 12
-HEADER_BITS = 16
 DESTINATIONS_PER_WORD = 4
 
 Grids = Mapping[str, Grid]
@@ -70,23 +71,37 @@ class Pool:
         size = channels * rows * columns
         axons, words = size * 0, size * 0
         for link in network.into(layer.name):
-            axons = axons + (_ones(channels) if link.shared else link.sources)
-            words = words + (_kernel_words(link, channels) if link.shared else _list_words(link, size))
-        mapped = size * layer.read_out
-        for link in network.out_of(layer.name):
-            mapped = mapped + (rows * columns * _ones(channels) if link.shared else size)
+            if link.kernel:
+                axons, words = axons + _ones(channels), words + _kernel_words(link, link.kernel, channels)
+            else:
+                axons = axons + link.joins.fewest(np.ones_like(size))
+                words = words + link.joins.least_words(size, _synapse_bits(link))
+        mapped = _mapped(network, layer, sizes)
         return _stacked(axons_in=axons, neurons=size, synaptic_words=words, axon_map=mapped)
 
     def taken(self, network: Network, layer: Layer, grids: Grids) -> Array:
         grid = grids[layer.name]
         sizes = np.meshgrid(*(lengths(bounds) for bounds in grid.bounds), indexing="ij")
+        size = sizes[0] * sizes[1] * sizes[2]
+        axons, words, memory = size * 0, size * 0, size * 0
+        for link in network.into(layer.name):
+            if link.kernel:
+                axons, words = axons + _ones(sizes[0]), words + _kernel_words(link, link.kernel, sizes[0])
+            else:
+                axons = axons + link.joins.axons(grid)
+                words = words + link.joins.words(grid, _synapse_bits(link))
         entries = sizes[1] * sizes[2] * _ones(sizes[0])
-        counts = self.least(network, layer, sizes)
         for link in network.out_of(layer.name):
-            if link.shared:
-                listed = entries * reached(link, grid, grids[link.target])
-                counts[..., NAMES.index("axon_memory")] += -(-listed // DESTINATIONS_PER_WORD)
-        return counts
+            if link.kernel:
+                listed = entries * link.joins.reached(grid, grids[link.target])
+                memory = memory + -(-listed // DESTINATIONS_PER_WORD)
+        return _stacked(
+            axons_in=axons,
+            neurons=size,
+            synaptic_words=words,
+            axon_map=_mapped(network, layer, sizes),
+            axon_memory=memory,
+        )
 
 
 class Separate:
@@ -94,13 +109,13 @@ class Separate:
 
     def least(self, network: Network, layer: Layer, sizes: Sequence[Array]) -> Array:
         size = sizes[0] * sizes[1] * sizes[2]
-        axons, bits = size * 0, size * 0
+        axons, words = size * 0, size * 0
         for link in network.into(layer.name):
-            axons = axons + (1 if link.shared else link.sources)
-            bits = bits + size * _least_fan_in(link) * _synapse_bits(link)
-        everywhere = sum(not link.shared for link in network.out_of(layer.name))
+            axons = axons + link.joins.fewest(np.ones_like(size))
+            words = words + link.joins.least_words(size, _synapse_bits(link))
+        everywhere = sum(link.kind == "dense" for link in network.out_of(layer.name))
         leaving = size * (layer.read_out + everywhere)
-        return _stacked(axons_in=axons, neurons=size, synaptic_words=bits // WORD, axons_out=leaving)
+        return _stacked(axons_in=axons, neurons=size, synaptic_words=words, axons_out=leaving)
 
     def taken(self, network: Network, layer: Layer, grids: Grids) -> Array:
         grid = grids[layer.name]
@@ -108,10 +123,10 @@ class Separate:
         size = sizes[0] * sizes[1] * sizes[2]
         axons, words, leaving = size * 0, size * 0, size * layer.read_out
         for link in network.into(layer.name):
-            axons = axons + (_axons(link, grid) if link.shared else link.sources)
-            words = words + (_window_words(link, grid) if link.shared else _list_words(link, size))
+            axons = axons + link.joins.axons(grid)
+            words = words + link.joins.words(grid, _synapse_bits(link))
         for link in network.out_of(layer.name):
-            leaving = leaving + _axons_out(link, grid, grids[link.target])
+            leaving = leaving + link.joins.axons_out(grid, grids[link.target])
         return _stacked(axons_in=axons, neurons=size, synaptic_words=words, axons_out=leaving)
 
 
@@ -137,50 +152,18 @@ def _synapse_bits(link: Link) -> int:
     return link.bits + INDEX_BITS + link.delay_bits
 
 
-def _list_words(link: Link, neurons: Array) -> Array:
-    """Words of all-to-all synapses into so many neurons."""
-    bits = neurons * _synapse_bits(link) + HEADER_BITS
-    return link.sources * -(-bits // WORD)
-
-
-def _kernel_words(link: Link, channels: Array) -> Array:
+def _kernel_words(link: Link, kernel: Kernel, channels: Array) -> Array:
     """Words of a kernel shared by all positions, for pieces of so many output channels."""
-    blocks = link.axes[0]
+    blocks = kernel.channels
     touched = np.minimum((channels - 2) // blocks.per_target + 2, blocks.groups) * blocks.per_source
-    return link.taps * touched * (-(-channels * (link.bits + link.delay_bits) // WORD) + 1)
+    return kernel.taps * touched * (-(-channels * (link.bits + link.delay_bits) // WORD) + 1)
 
 
-def _fan_in(link: Link, grid: Grid) -> list[Array]:
-    """On each axis: synapses of each source index into each interval of the target, `[sources, T]`."""
-    return [axis.joined(units(axis.sources), b) for axis, b in zip(link.axes, grid.bounds, strict=True)]
-
-
-def _least_fan_in(link: Link) -> int:
-    """Synapses that the neuron with the fewest has."""
-    return math.prod(int(axis.joined((0, axis.sources), units(axis.targets)).min()) for axis in link.axes)
-
-
-def _axons(link: Link, grid: Grid) -> Array:
-    """Source neurons that reach each piece, `[C, H, W]`."""
-    return product([(joined > 0).sum(axis=0) for joined in _fan_in(link, grid)])
-
-
-def _window_words(link: Link, grid: Grid) -> Array:
-    """Words of the synapses of a convolution, each axon with a list of its own, `[C, H, W]`."""
-    words = np.zeros(grid.shape, np.int64)
-    spread = [
-        [np.unique(column, return_counts=True) for column in joined.T] for joined in _fan_in(link, grid)
-    ]
-    for at in np.ndindex(*grid.shape):
-        values, counts = zip(*(axis[i] for axis, i in zip(spread, at, strict=True)), strict=True)
-        lists = product(values)
-        each = np.where(lists > 0, -(-(lists * _synapse_bits(link) + HEADER_BITS) // WORD), 0)
-        words[at] = (each * product(counts)).sum()
+def _mapped(network: Network, layer: Layer, sizes: Sequence[Array]) -> Array:
+    """Words of AxonMap of pieces of `sizes` (three arrays that broadcast)."""
+    channels, rows, columns = sizes
+    size = channels * rows * columns
+    words = size * layer.read_out
+    for link in network.out_of(layer.name):
+        words = words + (rows * columns * _ones(channels) if link.kernel else size)
     return words
-
-
-def _axons_out(link: Link, source: Grid, target: Grid) -> Array:
-    """Output axons of each source piece: the pieces that its neurons reach, summed over them, `[C, H, W]`."""
-    into = [(joined > 0).sum(axis=1) for joined in _fan_in(link, target)]
-    sums = [np.add.reduceat(n, bounds[:-1]) for n, bounds in zip(into, source.bounds, strict=True)]
-    return product(sums)

@@ -15,34 +15,35 @@ from avnir.ir import integer
 from avnir.ir.graph import Graph, Node
 from avnir.ir.integer_sparse import Sparse
 from avnir.ir.operation import Operation, Shape
-from avnir.place.axis import Axis, Blocks, Window
+from avnir.place.axis import Blocks, Window
+from avnir.place.grid import Box
+from avnir.place.joins import AllToAll, Joins, Product
+from avnir.place.listed import Listed
 
-Box = tuple[int, int, int]
-"""`(C, H, W)`; neurons without such a shape are `(n, 1, 1)`."""
+
+@dataclass(frozen=True)
+class Kernel:
+    """Weights of a convolution, one for all positions: `taps` kH x kW for each pair of joined channels."""
+
+    taps: int
+    channels: Blocks
 
 
 @dataclass(frozen=True)
 class Link:
-    """Synapses of one connection: `bits` a weight, `delay_bits` a synapse, `taps` kH x kW of a convolution.
+    """Synapses of one connection: `bits` a weight, `delay_bits` a synapse; `kernel` of a convolution.
 
-    `kind` is "dense", "conv" or "sparse"; `source` a layer or an input; `shared` says that one kernel serves
-    every position (a convolution).
+    `kind` is "dense", "conv" or "sparse"; `source` a layer or an input.
     """
 
     name: str
     kind: str
     source: str
     target: str
-    axes: tuple[Blocks, Axis, Axis]
+    joins: Joins
+    kernel: Kernel | None
     bits: int
     delay_bits: int
-    shared: bool
-    taps: int
-
-    @property
-    def sources(self) -> int:
-        """Neurons of the source."""
-        return math.prod(axis.sources for axis in self.axes)
 
 
 @dataclass(frozen=True)
@@ -91,23 +92,24 @@ def network_of(graph: Graph, delay_bits: int) -> Network:
     findings: list[Finding] = []
     for node in graph.select(lambda op: getattr(op, "connection", False)):
         for target in graph.consumers[node.name]:
-            axes = AXES.get(type(node.op), _no_axes)(node.op, boxes[node.inputs[0]], boxes[target])
-            if axes is None:
+            synapses = SYNAPSES.get(type(node.op), _unknown)(node.op, boxes[node.inputs[0]], boxes[target])
+            if synapses is None:
                 findings.append(_refused(node, boxes[node.inputs[0]], boxes[target]))
             else:
-                links.append(_link(node, target, axes, delay_bits))
+                links.append(_link(node, target, synapses, delay_bits))
     if findings:
         raise UnsupportedError("these connections cannot be cut into boxes of neurons", findings)
     return Network(layers, tuple(links), inputs)
 
 
-def _link(node: Node, target: str, axes: tuple[Blocks, Axis, Axis], delay_bits: int) -> Link:
+_Synapses = tuple[Joins, Kernel | None]
+
+
+def _link(node: Node, target: str, synapses: _Synapses, delay_bits: int) -> Link:
     op = node.op
     bits = op.needs()["weight_bits"]  # type: ignore[attr-defined]
-    kernel = op.weight.shape[2:]  # type: ignore[attr-defined]
     late = delay_bits if op.delay else 0  # type: ignore[attr-defined]
-    kind, taps = op.kind.lower(), math.prod(kernel)
-    return Link(node.name, kind, node.inputs[0], target, axes, bits, late, bool(kernel), taps)
+    return Link(node.name, op.kind.lower(), node.inputs[0], target, *synapses, bits, late)
 
 
 def _layer(graph: Graph, node: Node) -> Layer:
@@ -129,38 +131,34 @@ def _refused(node: Node, source: Box, target: Box) -> Finding:
     )
 
 
-_Axes = tuple[Blocks, Axis, Axis]
+def _dense(op: integer.Dense, source: Box, target: Box) -> _Synapses | None:
+    return AllToAll(*(Blocks(1, s, t) for s, t in zip(source, target, strict=True))), None
 
 
-def _dense_axes(op: integer.Dense, source: Box, target: Box) -> _Axes | None:
-    first, second, third = (Blocks(1, s, t) for s, t in zip(source, target, strict=True))
-    return first, second, third
-
-
-def _conv_axes(op: integer.Conv, source: Box, target: Box) -> _Axes | None:
+def _conv(op: integer.Conv, source: Box, target: Box) -> _Synapses | None:
     if op.weight.shape[1] * op.groups != source[0] or op.output_shape(source) != target:
         return None
-    per_source, per_target = op.weight.shape[1], len(op.weight) // op.groups
+    channels = Blocks(op.groups, op.weight.shape[1], len(op.weight) // op.groups)
     rows, columns = (
         Window(
             source[1 + i], target[1 + i], op.weight.shape[2 + i], op.stride[i], op.padding[i], op.dilation[i]
         )
         for i in (0, 1)
     )
-    return Blocks(op.groups, per_source, per_target), rows, columns
+    return Product(channels, rows, columns), Kernel(math.prod(op.weight.shape[2:]), channels)
 
 
-def _no_axes(op: Operation, source: Box, target: Box) -> _Axes | None:
+def _sparse(op: Sparse, source: Box, target: Box) -> _Synapses | None:
+    return Listed(math.prod(source), math.prod(target), op.source, op.target), None
+
+
+def _unknown(op: Operation, source: Box, target: Box) -> _Synapses | None:
     return None
 
 
-AXES: Mapping[type, Callable[..., _Axes | None]] = {
-    integer.Dense: _dense_axes,
-    integer.Conv: _conv_axes,
-    Sparse: _dense_axes,
+SYNAPSES: Mapping[type, Callable[..., _Synapses | None]] = {
+    integer.Dense: _dense,
+    integer.Conv: _conv,
+    Sparse: _sparse,
 }
-"""How each kind of connection joins two boxes, None where it does not; a new kind needs its entry here.
-
-Listed synapses are placed as if there were all: an upper bound, which takes no core too few. What a run does
-on each core, and so the latency and the messages that are priced, counts them likewise.
-"""
+"""How each kind of connection joins two boxes, None where it does not; a new kind needs its entry here."""

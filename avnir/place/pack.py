@@ -6,8 +6,6 @@ busiest core. Deterministic: equal choices fall to the lower number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from avnir.ir.operation import Array
@@ -42,8 +40,8 @@ def _best_fit(counts: Array, core: Capacity) -> Array:
     used = 0
     for piece in np.argsort(-core.share(counts), kind="stable"):
         together = loads[:used] + counts[piece]
-        possible = core.fits(together)
-        at = int(np.argmax(np.where(possible, core.share(together), -1))) if possible.any() else used
+        possible = core.fits(together).nonzero()[0]
+        at = possible[core.share(together[possible]).argmax()] if len(possible) else used
         used = max(used, at + 1)
         loads[at] += counts[piece]
         found[piece] = at
@@ -98,32 +96,45 @@ def _ease(cores: Array, counts: Array, work: Array, core: Capacity) -> None:
 def _better(
     cores: Array, counts: Array, work: Array, loads: Array, busy: Array, core: Capacity
 ) -> list[tuple[int, int]] | None:
-    """The first move or swap after which both cores have less work than the busiest has now."""
+    """The first move or swap after which both cores have less work than the busiest has now.
+
+    Pieces of the busiest core in their order, each with all other cores at once: with every piece there that
+    could come back for it, and first with none.
+    """
     top = int(busy.argmax())
     mine = (cores == top).nonzero()[0]
     if len(mine) == 1:
         return None
+    to, back = _exchanges(cores, top, len(loads))
+    returned, done = _or_nothing(counts)[back], _or_nothing(work)[back]
     for piece in mine:
-        for change, after, other in _changes(piece, top, cores, counts, work, loads, busy):
-            if core.fits(after).all() and max(other) < busy[top]:
-                return change
+        less = work[piece] - done
+        lighter = ((less > 0) & (busy[to] + less < busy[top])).nonzero()[0]
+        moved = counts[piece] - returned[lighter]
+        possible = core.fits(loads[top] - moved) & core.fits(loads[to[lighter]] + moved)
+        if possible.any():
+            at = lighter[possible.argmax()]
+            swapped = [(int(back[at]), top)] if back[at] < len(cores) else []
+            return [(int(piece), int(to[at])), *swapped]
     return None
 
 
-def _changes(
-    piece: int, top: int, cores: Array, counts: Array, work: Array, loads: Array, busy: Array
-) -> Iterator[tuple[list[tuple[int, int]], Array, tuple[float, float]]]:
-    """Moves of a piece off core `top`, and swaps: what changes, both loads and both works after it."""
-    for to in range(len(loads)):
-        if to == top:
-            continue
-        after = np.stack([loads[top] - counts[piece], loads[to] + counts[piece]])
-        rest, more = busy[top] - work[piece], busy[to] + work[piece]
-        yield [(piece, to)], after, (rest, more)
-        for other in (cores == to).nonzero()[0]:
-            back = np.stack([counts[other], -counts[other]])
-            moved = [(piece, to), (int(other), top)]
-            yield moved, after + back, (rest + work[other], more - work[other])
+def _exchanges(cores: Array, top: int, used: int) -> tuple[Array, Array]:
+    """Where a piece of core `top` can go, and which piece comes back; the number of pieces stands for none.
+
+    Core by core: first without return, then for each of its pieces.
+    """
+    others = (cores != top).nonzero()[0]
+    elsewhere = np.delete(np.arange(used), top)
+    to = np.concatenate([elsewhere, cores[others]])
+    back = np.concatenate([np.full(len(elsewhere), len(cores)), others])
+    order = np.argsort(to, kind="stable")
+    return to[order], back[order]
+
+
+def _or_nothing(values: Array) -> Array:
+    """The values of all pieces, and zeros for none."""
+    return np.concatenate([values, np.zeros_like(values[:1])])
 
 
 def _renumbered(cores: Array) -> Array:

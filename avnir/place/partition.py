@@ -7,7 +7,7 @@ layer is only ever cut finer, so this ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -105,11 +105,3 @@ def _stretched(layer: Layer, grid: Grid) -> Iterator[Grid]:
         bounds = [*grid.bounds]
         bounds[axis] = full(size, length)
         yield Grid(*bounds)
-
-
-def resources(problem: Problem, grids: Grids) -> Mapping[str, Array]:
-    """What every piece of every layer takes, `[C, H, W, 7]` by layer."""
-    return {
-        name: problem.rules.taken(problem.network, layer, grids)
-        for name, layer in problem.network.layers.items()
-    }

@@ -70,7 +70,7 @@ def _usable(target: Target, chips: int, cores: int | None) -> int:
 def _pieces(made: Plan, usable: int) -> Iterator[Piece]:
     names = [(name, box) for name, grid in made.grids.items() for box in grid.boxes()]
     for (name, (channels, rows, columns)), core, counts, work in zip(
-        names, made.cores, made.counts, made.work, strict=True
+        names, made.cores, made.cuts.counts, made.cuts.work, strict=True
     ):
         chip, number = divmod(int(core), usable)
         taken = tuple(int(count) for count in counts)

@@ -10,13 +10,12 @@ import numpy as np
 
 from avnir.ir.operation import Array
 from avnir.place.balance import balanced
+from avnir.place.cuts import Cuts, counted
 from avnir.place.grid import cut
 from avnir.place.memory import Grids
 from avnir.place.pack import EXHAUSTIVE, busiest, pack
-from avnir.place.partition import TooLargeError, all_fit, finer, packed_tight, partition, resources
+from avnir.place.partition import TooLargeError, finer, packed_tight, partition
 from avnir.place.problem import Problem
-from avnir.place.resources import NAMES
-from avnir.place.work import work
 
 MOST_CHOICES = 32
 """Mixtures of the two cuts of each layer that are tried for small networks."""
@@ -27,17 +26,25 @@ FEW_PIECES = 64
 
 @dataclass(frozen=True)
 class Plan:
-    """`counts` `[P, 7]`, `work` `[P]` and `cores` `[P]` of all pieces, layer by layer in grid order."""
+    """The pieces of all layers, and the core of each, int64 `[P]`, layer by layer in grid order."""
 
-    grids: Grids
-    counts: Array
-    work: Array
+    cuts: Cuts
     cores: Array
+
+    @property
+    def grids(self) -> Grids:
+        """How each layer is cut."""
+        return self.cuts.grids
 
     @property
     def used(self) -> int:
         """Cores that are used."""
         return int(self.cores.max()) + 1
+
+    @property
+    def cost(self) -> tuple[int, float]:
+        """Cores, then work of the busiest: what is kept low."""
+        return self.used, busiest(self.cores, self.cuts.work)
 
 
 def plan(problem: Problem) -> Plan:
@@ -48,34 +55,35 @@ def plan(problem: Problem) -> Plan:
     where the work is. Raises `avnir.place.partition.TooLargeError`.
     """
     even = partition(problem)
-    tight = packed_tight(problem, even)
-    tried = [_packed(problem, grids) for grids in _mixtures(problem, even, tight)]
-    best = _filled(problem, min(tried, key=_cost))
-    best = min([best, _relaxed(problem, best)], key=_cost)
+    best = _packed(problem, counted(problem, even))
+    for grids in _mixtures(problem, even, packed_tight(problem, even)):
+        best = _better(problem, best, grids)
+    best = _filled(problem, best)
+    best = _better(problem, best, _relaxed(problem, best))
     return _balanced(problem, best)
 
 
-def _cost(made: Plan) -> tuple[int, float]:
-    return made.used, busiest(made.cores, made.work)
+def _packed(problem: Problem, cuts: Cuts) -> Plan:
+    return Plan(cuts, pack(cuts.counts, cuts.work, problem.core))
+
+
+def _better(problem: Problem, made: Plan, grids: Grids) -> Plan:
+    """The mapping with layers cut so, if they fit and it costs less; else the one that there is."""
+    cuts = counted(problem, grids, made.cuts)
+    if not cuts.fit(problem.core) or cuts.least(problem.core) >= made.cost:
+        return made
+    return min([made, _packed(problem, cuts)], key=lambda each: each.cost)
 
 
 def _mixtures(problem: Problem, even: Grids, tight: Grids) -> Iterator[Grids]:
-    yield even
+    """Some layers cut tight, the others evenly."""
     differ = [name for name in problem.network.layers if tight[name] != even[name]]
     pieces = sum(grid.pieces for grid in even.values())
     small = pieces <= EXHAUSTIVE and 2 ** len(differ) <= MOST_CHOICES
     choices = itertools.product((False, True), repeat=len(differ)) if small else [(True,) * len(differ)]
     for choice in choices:
         wanted = [name for name, tighter in zip(differ, choice, strict=True) if tighter]
-        mixed = {**even, **{name: tight[name] for name in wanted}}
-        if wanted and all_fit(problem, mixed):
-            yield mixed
-
-
-def _packed(problem: Problem, grids: Grids) -> Plan:
-    counts = np.concatenate([c.reshape(-1, len(NAMES)) for c in resources(problem, grids).values()])
-    done = np.concatenate([each.ravel() for each in work(problem.network, grids, problem.mean).values()])
-    return Plan(grids, counts, done, pack(counts, done, problem.core))
+        yield {**even, **{name: tight[name] for name in wanted}}
 
 
 def _filled(problem: Problem, made: Plan) -> Plan:
@@ -88,31 +96,26 @@ def _filled(problem: Problem, made: Plan) -> Plan:
                 grid = finer(problem, layer, made.grids, pieces + extra)
             except TooLargeError:
                 break
-            grids = {**made.grids, layer.name: grid}
-            if all_fit(problem, grids):
-                made = min([made, _packed(problem, grids)], key=_cost)
+            made = _better(problem, made, {**made.grids, layer.name: grid})
             extra *= 2
     return made
 
 
-def _relaxed(problem: Problem, made: Plan) -> Plan:
-    """The same with layers that share no core cut evenly."""
+def _relaxed(problem: Problem, made: Plan) -> Grids:
+    """The same cuts, but even in layers that share no core."""
     alone = np.bincount(made.cores)[made.cores] == 1
     ends = np.cumsum([made.grids[name].pieces for name in problem.network.layers])
     private = [bool(a.all()) for a in np.split(alone, ends[:-1])]
-    grids = {
+    return {
         name: cut(layer.box, made.grids[name].shape) if own else made.grids[name]
         for (name, layer), own in zip(problem.network.layers.items(), private, strict=True)
     }
-    if not all_fit(problem, grids):
-        return made
-    return _packed(problem, grids)
 
 
 def _balanced(problem: Problem, made: Plan) -> Plan:
     """The mapping with one layer after the other cut into pieces of equal work, where that costs less."""
     for name, layer in problem.network.layers.items():
-        grids = {**made.grids, name: balanced(problem.network, layer, made.grids[name], problem.mean)}
-        if grids[name] != made.grids[name] and all_fit(problem, grids):
-            made = min([made, _packed(problem, grids)], key=_cost)
+        grid = balanced(problem.network, layer, made.grids[name], problem.mean)
+        if grid != made.grids[name]:
+            made = _better(problem, made, {**made.grids, name: grid})
     return made

@@ -11,6 +11,7 @@ from avnir.errors import Finding
 from avnir.ir.operation import Array
 from avnir.place.axis import Blocks
 from avnir.place.grid import Grid, whole
+from avnir.place.joins import AllToAll
 from avnir.place.memory import Grids
 from avnir.place.network import Layer, Link
 from avnir.place.partition import finer
@@ -68,25 +69,25 @@ def _one_neuron(problem: Problem, layer: Layer) -> Array:
 
 def _fewer_inputs(problem: Problem, layer: Layer) -> str:
     """The most inputs that fit, found by halving, for the largest of the dense links into the layer."""
-    dense = [link for link in problem.network.into(layer.name) if not link.shared]
+    dense = [link for link in problem.network.into(layer.name) if link.kind == "dense"]
     if not dense:
-        return "Use smaller kernels or fewer channels."
-    largest = max(dense, key=lambda link: link.sources)
-    low, high = 0, largest.sources
+        return "Use smaller kernels, fewer channels or fewer listed synapses."
+    largest = max(dense, key=lambda link: link.joins.sources)
+    low, high = 0, largest.joins.sources
     while high - low > 1:
         middle = (low + high) // 2
         fits = problem.core.fits(_one_neuron(_with_inputs(problem, largest, middle), layer))
         low, high = (middle, high) if fits else (low, middle)
     if low == 0:
         return "Give it fewer connections."
-    return f"With at most {low} inputs instead of {largest.sources} through {largest.name} it fits."
+    return f"With at most {low} inputs instead of {largest.joins.sources} through {largest.name} it fits."
 
 
 def _with_inputs(problem: Problem, link: Link, sources: int) -> Problem:
     """The problem with one link from so many neurons to one."""
-    axes = (Blocks(1, sources, 1), Blocks(1, 1, 1), Blocks(1, 1, 1))
+    joins = AllToAll(Blocks(1, sources, 1), Blocks(1, 1, 1), Blocks(1, 1, 1))
     links = tuple(
-        dataclasses.replace(link, axes=axes) if other is link else other for other in problem.network.links
+        dataclasses.replace(link, joins=joins) if other is link else other for other in problem.network.links
     )
     return problem.but(dataclasses.replace(problem.network, links=links))
 
@@ -185,7 +186,7 @@ def _with_bits(problem: Problem, links: tuple[Link, ...], bits: int) -> Problem:
 
 def _words(made: Plan, layer: Layer | None = None) -> int:
     """Words of SynMem of the program, or of one layer."""
-    words = made.counts[:, NAMES.index("synaptic_words")]
+    words = made.cuts.counts[:, NAMES.index("synaptic_words")]
     owner = np.repeat(list(made.grids), [grid.pieces for grid in made.grids.values()])
     return int(words.sum() if layer is None else words[owner == layer.name].sum())
 

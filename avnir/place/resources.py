@@ -30,7 +30,7 @@ NAMES = ("axons_in", "groups", "neurons", "synaptic_words", "axon_map", "axon_me
 COLUMNS = ("AxonIn", "Groups", "Neurons", "SynMem", "AxonMap", "AxonMem", "AxonOut")
 """The same for people."""
 
-_POOLED = np.array([name != "axons_out" for name in NAMES])
+_POOLED = np.array([name != "axons_out" for name in NAMES], np.int64)
 _NO_LIMIT = np.iinfo(np.int64).max
 
 
@@ -51,6 +51,11 @@ class Capacity:
             return pooled(counts) / self.pool
         return np.max(counts / self.each, axis=-1)
 
+    def least(self, counts: Array) -> int:
+        """Cores without which pieces `[P, 7]` cannot do: those of the scarcest column, or of the pool."""
+        total = counts.sum(axis=0)
+        return int(max(np.max(-(-total // self.each)), -(-pooled(total) // self.pool)))
+
     def shares(self, counts: Array) -> Mapping[str, float]:
         """The share of each limited column, by its name for people, and of the pool as `Pool`."""
         limited = (self.each != _NO_LIMIT).nonzero()[0]
@@ -60,7 +65,7 @@ class Capacity:
 
 def pooled(counts: Array) -> Array:
     """Words of the pool that resources `[..., 7]` take, int64 `[...]`."""
-    return counts[..., _POOLED].sum(axis=-1)
+    return counts @ _POOLED
 
 
 def capacity(limits: Limits) -> Capacity:

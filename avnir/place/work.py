@@ -12,9 +12,7 @@ import numpy as np
 
 from avnir.errors import DataError
 from avnir.ir.operation import Array
-from avnir.place.axis import units
-from avnir.place.grid import Grid, neurons, synapses
-from avnir.place.memory import Grids
+from avnir.place.grid import Grid, neurons
 from avnir.place.network import Layer, Link, Network
 from avnir.trace import Trace
 
@@ -41,30 +39,13 @@ def means(spikes: Spikes) -> Spikes:
 
 
 def operations(link: Link, target: Grid, sent: Array) -> Array:
-    """Synaptic operations of spikes `[..., C, H, W]` in each piece of the target, float64 `[..., c, h, w]`.
-
-    Exact: every sum is below 2^53.
-    """
-    joins = [axis.joined(units(axis.sources), b) for axis, b in zip(link.axes, target.bounds, strict=True)]
-    return contracted(sent, joins)
-
-
-def contracted(values: Array, matrices: list[Array]) -> Array:
-    """`[..., C, H, W]` times one matrix on each of the three axes, float64 `[..., c, h, w]`."""
-    channels, rows, columns = (matrix.astype(np.float64) for matrix in matrices)
-    last = values.astype(np.float64) @ columns
-    middle = np.swapaxes(np.swapaxes(last, -1, -2) @ rows, -1, -2)
-    return np.moveaxis(np.moveaxis(middle, -3, -1) @ channels, -1, -3)
-
-
-def work(network: Network, grids: Grids, mean: Spikes | None) -> Mapping[str, Array]:
-    """Operations of a step in each piece, float64 `[C, H, W]` by layer; with `mean` measured, else most."""
-    return {name: layer_work(network, layer, grids[name], mean) for name, layer in network.layers.items()}
+    """Synaptic operations of spikes `[..., C, H, W]` in each target piece, float64 `[..., c, h, w]`."""
+    return link.joins.operations(target, sent)
 
 
 def layer_work(network: Network, layer: Layer, grid: Grid, mean: Spikes | None) -> Array:
-    """The same of one layer, cut so."""
+    """Operations of a step in each piece, float64 `[C, H, W]`; with `mean` measured, else the most."""
     done = neurons(grid).astype(np.float64)
     for link in network.into(layer.name):
-        done += synapses(link, grid) if mean is None else operations(link, grid, mean[link.source])
+        done += link.joins.synapses(grid) if mean is None else operations(link, grid, mean[link.source])
     return done

@@ -12,13 +12,14 @@ from avnir.ir.latency import latencies
 from avnir.place.table import core_rows
 from avnir.target import load
 from avnir.verify.stages import Verification, layer_table
+from avnir.verify.where import COLUMNS, parts
 
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; }
-caption { text-align: left; font-weight: 600; padding: .3rem 0; }
+caption { text-align: left; font-weight: 600; padding: .3rem 0; white-space: nowrap; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
 th, td { text-align: left; }
 .number { font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
@@ -33,14 +34,23 @@ _NOT_COMPARED = (
     "that no spike of this export was checked. Not tested on silicon.</p>"
 )
 
+_WHERE = (
+    "<p>Layers that send spikes are exact: they do the model's operation, with weights, decays and "
+    "thresholds in the chip's integers. Layers that send numbers are rounded where what they send is not the "
+    "number of the model. What runs on the host runs outside of the chip, for every sample.</p>"
+)
+
 
 def report(model: str, compiled: Compiled, verification: Verification | None) -> str:
     """The page for one exported model; without a verification it says that nothing was compared."""
     program = compiled.program
     placement = compiled.placement
-    parts = [
+    where = parts(program.graph, compiled.notes, program.decision)
+    pieces = [
         f"<h1>{escape(model)} on {escape(program.target)}</h1>",
         *([_NOT_COMPARED] if verification is None else _comparison(verification)),
+        _table("What runs where", COLUMNS, (part.row() for part in where)),
+        _WHERE,
         _table("The program", ("node", "operation", "shape", "latency in steps"), _nodes(compiled)),
         _table("The cores", *core_rows(placement, load(program.target))),
         f"<p>{placement.neurons} neurons, {placement.synaptic_words} words of synaptic memory on "
@@ -52,7 +62,7 @@ def report(model: str, compiled: Compiled, verification: Verification | None) ->
     ]
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     title = f"<title>{escape(model)} on {escape(program.target)}</title>"
-    body = "\n".join(parts)
+    body = "\n".join(pieces)
     top = f'<!doctype html>\n<html lang="en">\n<head>{head}{title}<style>{_STYLE}</style></head>'
     return f"{top}\n<body>\n{body}\n</body>\n</html>\n"
 
@@ -111,4 +121,6 @@ def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 
 def _cells(row: Sequence[str], styles: Sequence[str]) -> str:
-    return "".join(f"<td{style}>{escape(cell)}</td>" for cell, style in zip(row, styles, strict=True))
+    """Long names may break behind an underscore."""
+    texts = (escape(cell).replace("_", "_<wbr>") for cell in row)
+    return "".join(f"<td{style}>{text}</td>" for text, style in zip(texts, styles, strict=True))

@@ -14,7 +14,7 @@ the samples that they were made for are not chosen. Candidates differ in
 
 Each group of neurons that has its own scale chooses for itself, and keeps the data-free integers unless
 another candidate is strictly better. Where labels are known, of candidates of the layer that decides that
-agree in equally many slots the one is taken with which more judging samples are decided right (`Decision`);
+agree in equally many slots the one is taken with which more judging samples are decided right (`Counts`);
 and if data-free integers decide more of them right in the end, the pass keeps those for the whole program.
 A candidate whose current could overflow is none. A layer that no rounding changes has nothing to choose.
 
@@ -32,7 +32,7 @@ import numpy as np
 
 from avnir.ir.operation import Array
 from avnir.numerics import fixed
-from avnir.rounding.decision import Decision
+from avnir.rounding.decision import Counts
 from avnir.rounding.examples import Examples
 from avnir.rounding.layer_run import different, stepped, summed
 from avnir.rounding.moments import MAX_INPUTS, Bundle, bundles
@@ -42,6 +42,8 @@ from avnir.rounding.scales import BIAS_LIMIT, CURRENT_LIMIT, Scales, whole_thres
 
 FRACTIONS = (1.0, 1.05, 1.1, 1.2, 1.3, 0.95, 0.9, 0.85, 0.8, 0.7)
 """Of the data-free scale; above 1 the largest weights are clipped."""
+SAME = 1e-12
+"""float64's own rounding of a scale."""
 
 
 def calibrated(
@@ -54,7 +56,7 @@ def calibrated(
     search = _Search(layer, largest, examples)
     first = rounded_nearest(layer, scales, largest)
     told = tuple(_left_alone(layer, examples))
-    if _exact(layer, first):
+    if unrounded(layer, first):
         chosen, told = first, ("not calibrated: rounding changes no weight and no threshold",)
     else:
         chosen = search.best(first)
@@ -88,13 +90,13 @@ def _left_alone(layer: Layer, examples: Examples) -> Iterator[str]:
             yield f"{synapse.source} is chosen later: calibrated with its spikes in the model"
 
 
-def _exact(layer: Layer, chosen: Rounded) -> bool:
+def unrounded(layer: Layer, chosen: Rounded) -> bool:
     """Whether rounding changed no weight and no threshold, but for float64's own rounding of the scale."""
     scales = chosen.scales
     exact = [layer.scaled(s, scales.values, e) for s, e in zip(layer.synapses, scales.exponents, strict=True)]
     exact.append(np.broadcast_to(layer.threshold * layer.for_neurons(scales.values), layer.shape))
     made = (*chosen.weights, chosen.threshold)
-    return all(np.allclose(a, b, rtol=1e-12, atol=1e-12) for a, b in zip(made, exact, strict=True))
+    return all(np.allclose(a, b, rtol=SAME, atol=SAME) for a, b in zip(made, exact, strict=True))
 
 
 class _Search:
@@ -107,9 +109,9 @@ class _Search:
         self.fitted = [examples.arriving(synapse)[:, fitted] for synapse in layer.synapses]
         self.arriving = [examples.arriving(synapse)[:, judged] for synapse in layer.synapses]
         modelled = (examples.modelled(synapse)[:, judged] for synapse in layer.synapses)
-        self.decision: Decision | None = None
+        self.decision: Counts | None = None
         if examples.labels is not None and examples.decides == layer.node.name:
-            self.decision = Decision(layer, examples.labels[judged])
+            self.decision = Counts(layer, examples.labels[judged])
         self.mean_current = self._mean(summed(layer, (s.op.weight for s in layer.synapses), modelled))
 
     def best(self, first: Rounded) -> Rounded:

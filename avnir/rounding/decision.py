@@ -9,10 +9,10 @@ from avnir.rounding.examples import right
 from avnir.rounding.neuron_layer import Layer
 
 
-class Decision:
+class Counts:
     """The spike counts of a layer as it is chosen so far, against `labels` `[B]`.
 
-    The class with the most spikes is decided for, the lowest of equals (`avnir.trace.Trace.decisions`).
+    The class with the most spikes is decided for, the lowest of equals (`avnir.decision.Decision`).
     """
 
     def __init__(self, layer: Layer, labels: Array) -> None:

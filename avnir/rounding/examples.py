@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from avnir.decision import Decision
 from avnir.errors import DataError
 from avnir.ir.graph import Graph
 from avnir.ir.interpret_real import interpret_real
@@ -29,7 +30,7 @@ class Examples:
 
     `real` is what the real graph sends; `arrived` what the integers send, as far as their layers are chosen.
     With `labels`, the class of each sample `[B]`, `free` is what data-free integers would send there, and
-    `decides` names the layer that shows the class.
+    `decides` names the layer whose largest sum shows the class.
     """
 
     real: Mapping[str, Array]
@@ -39,19 +40,28 @@ class Examples:
     labels: Array | None = None
 
     @classmethod
-    def of(cls, graph: Graph, inputs: Mapping[str, Array], labels: Array | None = None) -> Examples:
+    def of(
+        cls,
+        graph: Graph,
+        inputs: Mapping[str, Array],
+        labels: Array | None = None,
+        decision: Decision | None = None,
+    ) -> Examples:
         """Run a merged real graph over `inputs`, `[T, B, *shape]` each, as far as MAX_SLOTS allows.
 
-        `labels`, `[B]`, are those of the first output. Raises DataError where they do not fit the graph.
+        `labels`, `[B]`, are those that `decision` reads, the usual one by default; they are left out where
+        that weighs the steps by scores. Raises DataError where they do not fit the graph.
         """
+        reading = decision or Decision()
         given = checked_inputs(graph, inputs)
         batch = next(iter(given.values())).shape[1]
         if labels is not None and labels.shape != (batch,):
             raise DataError(f"labels are {list(labels.shape)}, but must be one for each of {batch} samples")
         kept = within_budget(graph, given)
         arrays = {name: array[kept] for name, array in given.items()}
-        known = None if labels is None else labels[kept[1]]
-        decides = origin(graph, graph.outputs[0].inputs[0])[0]
+        known = None if labels is None or reading.scores is not None else labels[kept[1]]
+        output = reading.read(node.name for node in graph.outputs)
+        decides = origin(graph, graph[output].inputs[0])[0]
         real = {**arrays, **interpret_real(graph, arrays).spikes}
         return cls(real, dict(arrays), dict(arrays), decides, known)
 
@@ -99,9 +109,13 @@ def data_record(inputs: Mapping[str, Array]) -> dict[str, Any]:
 
 
 def within_budget(graph: Graph, arrays: Mapping[str, Array]) -> tuple[slice, Array]:
-    """Steps and samples: these evenly spread over the given ones; where one is too long, its first steps."""
+    """Steps and samples: these evenly spread over the given ones; where one is too long, its first steps.
+
+    Sums over the window are of all its steps: a graph that has such keeps them, however long one sample is.
+    """
     steps, batch = next(iter(arrays.values())).shape[:2]
     a_step = sum(math.prod(graph.shapes[node.name]) for node in graph.neurons)
     count = max(1, min(batch, MAX_SLOTS // (a_step * steps)))
-    kept = max(1, min(steps, MAX_SLOTS // (a_step * count)))
+    whole = graph.select(lambda op: op.kind == "WindowSum")
+    kept = steps if whole else max(1, min(steps, MAX_SLOTS // (a_step * count)))
     return slice(kept), np.linspace(0, batch - 1, count).astype(np.int64)

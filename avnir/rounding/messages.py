@@ -80,11 +80,16 @@ def _port(synapses: Sequence[Synapse], largest: int) -> Port:
     nodes = [
         Node(s.name, connection(s, w, 0), (s.source,), s.place) for s, w in zip(synapses, whole, strict=True)
     ]
-    peak = sum(int(s.worst(w.astype(np.int64)).max()) for s, w in zip(synapses, whole, strict=True))
+    peak = sum(s.peak * _gain(s, w) for s, w in zip(synapses, whole, strict=True))
     signed = any(s.signed or np.any(w < 0) for s, w in zip(synapses, whole, strict=True))
     multiples = error <= SAME * largest
     exact = multiples and all(synapse.exact for synapse in synapses)
     return Port(tuple(nodes), unit, max(peak, 1), signed, error, multiples, exact)
+
+
+def _gain(synapse: Synapse, whole: Array) -> int:
+    """The largest sum of |weight| into one neuron: what a program is checked by (`message_bounds.gain`)."""
+    return int(synapse.op.synapses_summed(np.abs(whole.astype(np.int64))).max())
 
 
 def _nonzero(weight: Array) -> Array:

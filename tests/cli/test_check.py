@@ -102,6 +102,7 @@ def test_every_pass_and_limit_is_asked_at_once() -> None:
     examination = examine(graph, LOIHI1)
     assert examination.unasked == ()
     assert examination.placement is None
+    assert examination.parts == ()
     problems = {finding.place: finding.problem for finding in examination.findings}
     assert set(problems) == {
         "pool (net.py:7)",
@@ -169,3 +170,6 @@ def test_json_and_table_say_the_same(capsys: pytest.CaptureFixture[str]) -> None
     for layer in record["layers"]:
         assert layer["name"] in text
         assert all(how in text for how in layer["how"])
+    assert record["left_out"] == {}
+    assert record["runs_where"][-1]["name"] == "decision"
+    assert all(part["how"] in text for part in record["runs_where"])

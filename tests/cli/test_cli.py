@@ -101,14 +101,20 @@ def test_a_bug_is_status_3_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch
     assert "this is a bug in avnir (ZeroDivisionError: oops)" in err
 
 
-def test_a_missing_extra_names_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("torch", "torch"), ("lightning_fabric.fabric", "models"), ("tensorboard", "models"), ("av", "models")],
+)
+def test_a_missing_extra_names_what_to_install(
+    run: Run, monkeypatch: pytest.MonkeyPatch, module: str, extra: str
+) -> None:
     def missing(name: str) -> None:
-        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
     monkeypatch.setattr("avnir.target.load", missing)
     status, _, err = run("targets", "loihi1")
     assert status == 2
-    assert 'pip install "avnir[torch]"' in err
+    assert f'pip install "avnir[{extra}]"' in err
 
 
 def test_python_m_avnir(tmp_path: Path) -> None:

@@ -33,6 +33,11 @@ def test_every_pass_every_rounding_and_every_layers_cores(
     assert all(0 <= cost["together"] <= cost["slots"] for cost in record["roundings"])
     assert any(cost["weights"] for cost in record["roundings"])
     assert all(str(cost["together"]) in text for cost in record["roundings"])
+    on_chip = [part["name"] for part in record["runs_where"] if part["runs"] == "fixed neuron"]
+    assert on_chip == layers
+    assert len(record["runs_where"]) == 2 + len(layers) + 2
+    assert "what runs where" in text
+    assert all(part["name"] in text and part["how"] in text for part in record["runs_where"])
     assert "layers on the cores of Intel Loihi 2" in text
     assert "6 of 120 cores; not tested on silicon" in text
 
@@ -45,7 +50,12 @@ def test_every_pass_every_rounding_and_every_layers_cores(
 
 def test_without_it_nothing_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["export", MODEL, "--target", "loihi2", "--out", str(tmp_path / "out"), "--json"])
-    assert not json.loads(capsys.readouterr().out).keys() & {"notes", "roundings", "layers_on_cores"}
+    assert not json.loads(capsys.readouterr().out).keys() & {
+        "notes",
+        "roundings",
+        "runs_where",
+        "layers_on_cores",
+    }
 
 
 def test_a_chip_that_is_too_small_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

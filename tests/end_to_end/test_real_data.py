@@ -55,6 +55,8 @@ def _write_pairs(data_dir: Path, model: Path, inputs: Path) -> None:
 
     test = load_mnist_fsdd(data_dir).test.take(PAIRS)
     steps = len(next(iter(load(model).inputs.values())))
-    arrays = {"image": test.images, "audio": test.audio}
-    encoded = {n: rate_encode(torch.from_numpy(a), steps).numpy().astype(np.uint8) for n, a in arrays.items()}
+    encoded = {
+        name: rate_encode(torch.from_numpy(values), steps).numpy().astype(np.uint8)
+        for name, values in test.inputs.items()
+    }
     np.savez(inputs, **encoded, labels=test.labels)

@@ -481,21 +481,28 @@ def build():
 """
 
 
-def test_what_the_nir_file_cannot_hold_is_a_finding_of_check_too(run: Run, folder: Path) -> None:
-    """The two must not disagree: what check calls exportable is exported, and the other way round."""
+def test_what_a_nir_file_cannot_hold_is_left_out_and_check_says_so(run: Run, folder: Path) -> None:
+    """The two must not disagree, and neither stops at it: the program needs no NIR."""
     np.savez(folder / "oblong.npz", x=np.ones((9, 2, 2, 5, 6), np.float32))
     (folder / "oblong.py").write_text(OBLONG)
     arguments = ("oblong:build", "--inputs", "oblong.npz", "--target", "loihi2")
     status, out, _ = run("check", *arguments, "--json")
-    assert status == 2
-    found = json.loads(out)["findings"]
-    assert found
-    assert all("no square form" in finding["problem"] for finding in found)
-    status, _, err = run("export", *arguments)
-    assert status == 2
-    assert all(
-        finding["problem"] in err and "an odd or an even size" in finding["remedy"] for finding in found
-    )
+    assert status == 0
+    checked = json.loads(out)
+    assert checked["exportable"]
+    assert list(checked["left_out"]) == ["graph.nir"]
+    (reason,) = checked["left_out"]["graph.nir"]
+    assert "no square form" in reason
+    assert "an odd or an even size" in reason
+    status, out, _ = run("check", *arguments)
+    assert status == 0
+    assert f"left out of an export: graph.nir: {reason}" in out
+    status, out, _ = run("export", *arguments, "--json")
+    assert status == 0
+    exported = json.loads(out)
+    assert list(exported["left_out"]) == ["graph.nir"]
+    assert reason in exported["left_out"]["graph.nir"]
+    assert "graph.nir" not in exported["files"]
 
 
 def test_check_writes_nothing(run: Run, folder: Path) -> None:

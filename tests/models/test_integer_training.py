@@ -225,6 +225,9 @@ def test_what_has_no_form_is_refused_with_every_finding() -> None:
         IntegerNetwork(replace(start, graph=start.graph.with_nodes(graded)))
     assert len(error.value.findings) == len(start.graph.neurons)
     assert "a Relay does not spike" in str(error.value)
+    with pytest.raises(UnsupportedError) as error:
+        LatticeNetwork(replace(start, graph=start.graph.with_nodes(graded)))
+    assert [f.problem for f in error.value.findings] == ["a Relay does not spike"] * len(start.graph.neurons)
     biased = [
         replace(n, op=n.op.replace(decay_u=np.array(100, np.int32), bias_mantissa=np.array(5, np.int32)))
         if n.op.kind == "Lif"

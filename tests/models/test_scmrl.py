@@ -273,6 +273,7 @@ def test_a_configuration_survives_json_and_names_the_network() -> None:
         ({"attention_threshold": 0.75}, "multiple of 0.5"),
         ({"steps": 21}, "steps is 21"),
         ({"attention": "softmax"}, "attention is 'softmax'"),
+        ({"channels": "32"}, "channels is '32', must be an integer of at least 1$"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(options: dict[str, object], part: str) -> None:

@@ -94,8 +94,14 @@ def test_it_resumes_what_it_kept(saved: list[tuple[Any, ...]], tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--data", "mnist-fsdd"], "--data (but for the generator) and --data-dir go together"),
-        (["--data-dir", "."], "--data (but for the generator) and --data-dir go together"),
+        (["--data", "mnist-fsdd"], "mnist-fsdd is read from files, say where with --data-dir: mnist.npz, or"),
+        (["--data", "mnist-fsdd", "--data-dir", "nowhere"], "Directory 'nowhere' does not exist"),
+        (
+            ["--data-dir", ".", "--image-size", "28", "--fold", "1"],
+            "the generator makes its data, all 16x16: leave out --data-dir, --image-size, --fold",
+        ),
+        (["--data", "shd", "--data-dir", "."], "shd has no image: choose --modality audio"),
+        (["--form", "paper"], "av-digits has one form: leave out --form"),
         (["--out", "nowhere/model.pt"], "the folder of nowhere/model.pt does not exist"),
         (["--epochs", "0"], "0 is not in the range x>=1"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -11,6 +12,7 @@ from numpy.random import Generator
 from avnir.ir import integer
 from avnir.ir.geometry import Pair
 from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.integer_sparse import Sparse
 from avnir.ir.operation import Array, Shape
 from avnir.program import Program
 
@@ -41,6 +43,7 @@ class Conv:
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    box: ClassVar[None] = None
 
     def op(self, dice: Generator, shape: Shape) -> integer.Connection:
         weight = weights(dice, self.bits, self.channels, shape[0] // self.groups, self.kernel, self.kernel)
@@ -51,22 +54,37 @@ class Conv:
 
 @dataclass(frozen=True)
 class Dense:
-    """All to all."""
+    """All to all, into neurons in a box if one is given."""
 
     neurons: int
     bits: int
+    box: Shape | None = None
 
     def op(self, dice: Generator, shape: Shape) -> integer.Connection:
         return integer.Dense(weights(dice, self.bits, self.neurons, math.prod(shape)))
 
 
-def chain(inputs: Shape, *layers: Conv | Dense, target: str = "loihi2") -> Program:
+@dataclass(frozen=True)
+class Listed:
+    """Listed synapses of 8 bits, that share of all; into neurons in a box, if one is given."""
+
+    neurons: int
+    share: float
+    box: Shape | None = None
+
+    def op(self, dice: Generator, shape: Shape) -> integer.Connection:
+        matrix = weights(dice, 8, self.neurons, math.prod(shape)) | 1
+        matrix[1:, 1:][dice.random((self.neurons - 1, math.prod(shape) - 1)) >= self.share] = 0
+        return Sparse.of(matrix)
+
+
+def chain(inputs: Shape, *layers: Conv | Dense | Listed, target: str = "loihi2") -> Program:
     """Layers `l0`, `l1`, ... fed by connections `c0`, `c1`, ... from the input `x`; the last is read out."""
     dice = np.random.default_rng(0)
     nodes, before, shape = [Node("x", integer.Input(inputs))], "x", inputs
     for index, layer in enumerate(layers):
         op = layer.op(dice, shape)
-        shape = op.output_shape(shape)
+        shape = layer.box or op.output_shape(shape)
         nodes += [Node(f"c{index}", op, (before,)), Node(f"l{index}", lif(shape), (f"c{index}",))]
         before = f"l{index}"
     nodes.append(Node("out", integer.Output(shape), (before,)))

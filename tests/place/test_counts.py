@@ -13,18 +13,20 @@ from avnir import target
 from avnir.ir.operation import Array, Shape
 from avnir.place.activity import messages
 from avnir.place.axis import Blocks, Window, even, full, units
-from avnir.place.grid import Grid, cut, neurons, reached, synapses
+from avnir.place.grid import Grid, cut, neurons
 from avnir.place.memory import Pool, Separate
 from avnir.place.network import Link, Network, network_of
 from avnir.place.resources import NAMES, capacity, only, pooled
 from avnir.place.work import operations
-from tests.place.networks import Conv, Dense, chain
+from tests.place.networks import Conv, Dense, Listed, chain
 
 NETWORKS = {
     "dense": ((2, 3, 4), (Dense(7, 5), Dense(4, 8))),
     "conv": ((2, 7, 6), (Conv(5, 8, padding=(1, 1)), Conv(3, 4, kernel=2, stride=(2, 1)))),
     "groups": ((4, 5, 5), (Conv(6, 8, groups=2), Conv(6, 8, kernel=2, groups=3))),
     "dilated": ((1, 9, 8), (Conv(3, 8, kernel=2, dilation=(3, 2)), Dense(5, 8))),
+    "listed": ((2, 3, 4), (Listed(30, 0.2), Listed(7, 0.1), Listed(5, 1.0))),
+    "listed boxes": ((2, 3, 4), (Listed(24, 0.2, (2, 4, 3)), Conv(3, 8, padding=(1, 1)), Listed(9, 0.3))),
 }
 
 
@@ -34,9 +36,11 @@ def network(name: str) -> Network:
 
 
 def every_synapse(program: Network, link: Link) -> Array:
-    """Bool `[C, H, W, c, h, w]`: stored synapses from source to target, one source neuron at a time."""
-    joined = [axis.joined(units(axis.sources), units(axis.targets)) > 0 for axis in link.axes]
-    return np.einsum("ad,be,cf->abcdef", *joined).astype(bool)
+    """Bool `[C, H, W, c, h, w]`: stored synapses from source to target, told by single spikes."""
+    source, box = program.box(link.source), program.box(link.target)
+    each = np.eye(math.prod(source), dtype=np.int64).reshape(-1, *source)
+    single = Grid(*(units(size) for size in box))
+    return operations(link, single, each).reshape(*source, *box) > 0
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -74,9 +78,9 @@ def test_boxes_count_as_their_synapses_do(name: str, data: st.DataObject) -> Non
         source = made.get(link.source) or cut(program.box(link.source), (1, 2, 1))
         joined = every_synapse(program, link)
         sent = dice.random((2, *program.box(link.source))) < 0.5
-        stored, done = synapses(link, made[link.target]), operations(link, made[link.target], sent)
+        stored, done = link.joins.synapses(made[link.target]), operations(link, made[link.target], sent)
         reach, told = (
-            reached(link, source, made[link.target]).ravel(),
+            link.joins.reached(source, made[link.target]).ravel(),
             messages(link, source, made[link.target], sent),
         )
         for t, there in enumerate(made[link.target].boxes()):
@@ -93,6 +97,33 @@ def test_boxes_count_as_their_synapses_do(name: str, data: st.DataObject) -> Non
                 at = tuple(slice(*r) for r in here)
                 hit = [joined[(*at, *(slice(*r) for r in b))].any() for b in made[link.target].boxes()]
                 assert reach[s] == sum(hit)
+
+
+@pytest.mark.parametrize("name", ["listed", "listed boxes"])
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_the_pool_holds_a_list_for_each_axon_with_listed_synapses(name: str, data: st.DataObject) -> None:
+    program = network(name)
+    made = {n: data.draw(grids(layer.box)) for n, layer in program.layers.items()}
+    for link in program.links:
+        if link.kind == "sparse":
+            taken = Pool().taken(program, program.layers[link.target], made).reshape(-1, len(NAMES))
+            joined = every_synapse(program, link)
+            for piece, box in zip(taken, made[link.target].boxes(), strict=True):
+                lists = joined[(..., *(slice(*r) for r in box))].sum(axis=(3, 4, 5))
+                words = sum(-(-(int(n) * (link.bits + 12) + 16) // 64) for n in lists[lists > 0])
+                assert piece[NAMES.index("axons_in")] == (lists > 0).sum()
+                assert piece[NAMES.index("synaptic_words")] == words
+
+
+def test_all_synapses_listed_take_what_dense_ones_take() -> None:
+    grids = {"l0": cut((50, 1, 1), (3, 1, 1))}
+    for rules in (Pool(), Separate()):
+        taken = []
+        for layer in (Listed(50, 1.0), Dense(50, 8)):
+            program = network_of(chain((20,), layer).graph, 6)
+            taken.append(rules.taken(program, program.layers["l0"], grids))
+        np.testing.assert_array_equal(*taken)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

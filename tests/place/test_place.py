@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import avnir
@@ -22,7 +22,8 @@ from avnir.ir.interpret_integer import interpret_integer
 from avnir.ir.operation import Array
 from avnir.place import Placement, place
 from avnir.place.balance import equal
-from avnir.place.grid import cut
+from avnir.place.cuts import counted
+from avnir.place.grid import Grid, cut
 from avnir.place.memory import RULES
 from avnir.place.network import network_of
 from avnir.place.pack import busiest, pack
@@ -33,7 +34,7 @@ from avnir.place.table import core_rows, layer_rows
 from avnir.program import Program
 from avnir.target import Target
 from tests.networks import audio_visual, spikes
-from tests.place.networks import Conv, Dense, chain, lif, oxford, pilotnet, recurrent, weights
+from tests.place.networks import Conv, Dense, Listed, chain, lif, oxford, pilotnet, recurrent, weights
 
 LOIHI1, LOIHI2 = target.load("loihi1"), target.load("loihi2")
 
@@ -120,6 +121,18 @@ def test_layers_share_cores() -> None:
     assert place(oxford(), LOIHI2).cores == 3  # 16,200 and 16,128 words: two and a bit of 16,000
 
 
+def test_listed_synapses_take_what_they_have() -> None:
+    """2,000 axons of one synapse but the first; of as many dense ones, 16,000 words hold 24 neurons."""
+    program = chain((2000,), Listed(1500, 0.0), Dense(10, 8))
+    made = place(program, LOIHI2)
+    assert_whole(made, program, LOIHI2)
+    words = -(-(1500 * 20 + 16) // 64) + 1999 * 1
+    assert made.layers["l0"][0].resources[NAMES.index("synaptic_words")] == words
+    assert made.layers["l0"][0].work == 3499 + 1500
+    assert made.cores == 1
+    assert place(chain((2000,), Dense(1500, 8), Dense(10, 8)), LOIHI2).cores > 1500 / 25
+
+
 def test_at_most_eight_groups_share_a_core() -> None:
     made = place(chain((5,), *(Dense(5, 8) for _ in range(9))), LOIHI2)
     assert made.cores == 2
@@ -195,7 +208,52 @@ def test_many_pieces_are_packed_within_limits_and_near_the_bound(data: list[tupl
     got = pack(counts, np.array([done for _, done in data], float), core)
     assert np.bincount(got, weights=counts[:, 0]).max() <= 12
     assert sorted(set(got)) == list(range(got.max() + 1))
-    assert got.max() + 1 < 2 * counts[:, 0].sum() / 12 + 1  # else two cores would fit one
+    assert core.least(counts) <= got.max() + 1 < 2 * counts[:, 0].sum() / 12 + 1  # else two would fit one
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    data=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6), st.integers(0, 9)), min_size=9, max_size=30)
+)
+def test_no_move_or_swap_would_ease_the_busiest_core(data: list[tuple[int, int, int]]) -> None:
+    core = Capacity(np.full(len(NAMES), 12), 20)
+    counts = np.array([[first, second, 0, 0, 0, 0, 0] for first, second, _ in data])
+    work = np.array([done for *_, done in data], float)
+    got = pack(counts, work, core)
+    busy = np.bincount(got, weights=work)
+    assume((busy == busy.max()).sum() == 1)
+    top = int(busy.argmax())
+    for piece in (got == top).nonzero()[0]:
+        for other in (got != top).nonzero()[0]:
+            moved = got.copy()
+            moved[piece] = got[other]
+            swapped = moved.copy()
+            swapped[other] = top
+            for changed in (moved, swapped):
+                loads = np.array([counts[changed == at].sum(axis=0) for at in range(len(busy))])
+                assert not core.fits(loads).all() or busiest(changed, work) >= busy[top]
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_what_is_counted_anew_is_enough(data: st.DataObject) -> None:
+    """Another cut of any layers, from what was counted before, against everything from the start."""
+    layers = (Conv(6, 8, padding=(1, 1)), Conv(4, 5), Dense(12, 8), Listed(9, 0.3))
+    program = data.draw(st.sampled_from([recurrent(20), chain((2, 6, 6), *layers)]))
+    network = network_of(program.graph, 6)
+    rules = RULES[data.draw(st.sampled_from(sorted(RULES)))]
+    problem = Problem(network, rules, capacity(LOIHI2.limits))
+
+    def drawn() -> dict[str, Grid]:
+        parts = {n: [data.draw(st.integers(1, min(3, size))) for size in layer.box] for n, layer in boxes}
+        return {n: cut(layer.box, parts[n]) for n, layer in boxes}
+
+    boxes = list(network.layers.items())
+    first, second = drawn(), drawn()
+    mixed = {n: data.draw(st.sampled_from([first, second]))[n] for n, _ in boxes}
+    anew, whole = counted(problem, mixed, counted(problem, first)), counted(problem, mixed)
+    np.testing.assert_array_equal(anew.counts, whole.counts)
+    np.testing.assert_array_equal(anew.work, whole.work)
 
 
 def test_what_is_scarce_on_a_layer_is_named() -> None:

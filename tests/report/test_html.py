@@ -15,7 +15,7 @@ from avnir.trace import Trace
 from avnir.verify.stages import Stages, judge
 from tests.networks import audio_visual, spikes
 
-VOID = {"meta"}
+VOID = {"meta", "wbr"}
 
 
 class Checker(HTMLParser):
@@ -63,6 +63,8 @@ def test_the_page_is_well_formed_and_says_the_verdict(changed: bool) -> None:
     assert "delayed by" in text
     assert "on 1 of 120 cores" in text
     assert "SynMem" in text
+    assert "What runs where" in text
+    assert "largest sum of output; a step 5 additions" in text
 
 
 def test_names_are_escaped() -> None:

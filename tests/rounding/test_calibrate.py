@@ -16,6 +16,7 @@ from avnir.ir.interpret_real import interpret_real
 from avnir.ir.latency import slack
 from avnir.ir.operation import Array
 from avnir.ir.real import Conv2d, Delay, Input, Lif, Linear, Output
+from avnir.ir.real_graded import WindowSum
 from avnir.passes.merge_synapses import MergeSynapses
 from avnir.passes.quantise import Quantise
 from avnir.rounding import examples
@@ -236,6 +237,16 @@ def test_the_budget_takes_samples_from_everywhere_and_one_at_least(monkeypatch: 
     assert seen.extent == (12, 3)
     monkeypatch.setattr(examples, "MAX_SLOTS", 34 * 5)
     assert Examples.of(merged, inputs).extent == (5, 1)
+
+
+def test_a_sum_over_the_window_keeps_all_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = ([*dense()][start : start + 3] for start in (0, 3))
+    summed = dataclasses.replace(second[0], inputs=("counts",))
+    counted = [Node("counts", WindowSum(steps=12), ("lif1",)), summed]
+    graph = verified(Graph("real", (*first, *counted, *second[1:])))
+    monkeypatch.setattr(examples, "MAX_SLOTS", 34 * 5)
+    steps, samples = examples.within_budget(graph, correlated(1))
+    assert (range(12)[steps], samples.tolist()) == (range(12), [0])
 
 
 def test_a_granularity_of_layers_is_calibrated_too() -> None:

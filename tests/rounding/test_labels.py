@@ -7,6 +7,7 @@ import pytest
 
 from avnir import target
 from avnir.compile import compile_graph
+from avnir.decision import Decision
 from avnir.errors import DataError
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.interpret_integer import interpret_integer
@@ -14,7 +15,7 @@ from avnir.ir.interpret_real import interpret_real
 from avnir.ir.operation import Array
 from avnir.ir.real import Input, Lif, Linear, Output
 from avnir.program import Program
-from avnir.rounding.decision import Decision
+from avnir.rounding.decision import Counts
 from avnir.rounding.neuron_layer import layer_of
 
 LOIHI2 = target.load("loihi2")
@@ -60,7 +61,7 @@ def test_a_group_is_taken_when_more_samples_are_right_with_it() -> None:
             ),
         )
     )
-    decision = Decision(layer_of(graph, graph["lif"], "channel"), np.array([0, 1]))
+    decision = Counts(layer_of(graph, graph["lif"], "channel"), np.array([0, 1]))
     decision.start(sending([1, 2, 0], [0, 1, 2]))  # decides 1 and 2
     tried = sending([3, 1, 0], [1, 3, 0])
     assert decision.take_improving(np.array([True, True, True]), tried).tolist() == [True, True, False]
@@ -106,3 +107,41 @@ def test_how_many_are_decided_right_is_told() -> None:
 def test_labels_that_do_not_fit(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="must be one for each of 24 samples"):
         compile_graph(network(), LOIHI2, 8, spikes(0), labels=np.zeros(shape, np.int64))
+
+
+def two_outputs(seed: int) -> Graph:
+    """The network, and before its output another one, of the first layer."""
+    graph = network(seed)
+    *before, out = graph
+    return verified(Graph("real", (*before, Node("hidden", Output((16,)), ("lif1",)), out)))
+
+
+def test_labels_are_those_of_the_output_that_decides() -> None:
+    graph, inputs = two_outputs(0), spikes(1)
+    reading = Decision("out")
+    labels = reading.classes(interpret_integer(compile_graph(graph, LOIHI2, 8).program.graph, inputs))
+    compiled = compile_graph(graph, LOIHI2, 3, inputs, labels=labels, decision=reading)
+    run = interpret_integer(compiled.program.graph, inputs)
+    right = int((reading.classes(run) == labels)[1::2].sum())
+    told = f"quantise: lif2: of 12 judging samples {right} are decided right, "
+    assert any(str(note).startswith(told) for note in compiled.notes)
+
+
+def test_labels_take_no_part_where_the_host_weighs_the_steps() -> None:
+    graph, inputs = network(), spikes(1)
+    *before, out = graph
+    score = [
+        Node("w", Linear(np.ones((1, 16))), ("lif1",)),
+        Node("score", Output((1,)), ("w",)),
+    ]
+    graph = verified(Graph("real", (*before, out, *score)))
+    reading = Decision("out", "score")
+    labels = np.zeros(24, np.int64)
+    with_labels = compile_graph(graph, LOIHI2, 2, inputs, labels=labels, decision=reading)
+    without = compile_graph(graph, LOIHI2, 2, inputs, decision=reading)
+    assert with_labels.program == without.program
+    notes = [str(note) for note in with_labels.notes]
+    assert "quantise: out: labels take no part: the host weighs the steps by score" in notes
+    assert with_labels.program.provenance["calibration"].get("declined") is None
+    with pytest.raises(DataError, match="must be one for each of 24 samples"):
+        compile_graph(graph, LOIHI2, 2, inputs, labels=labels[1:], decision=reading)

@@ -372,7 +372,11 @@ ON_HOST = (RingBuffer, Sink)
 
 
 class Program:
-    """The nodes of a saved program in order: name, op, inputs and values, arrays filled in."""
+    """The nodes of a saved program in order: name, op, inputs and values, arrays filled in.
+
+    `decision`: the output that classes are read from, and the scores that weigh the steps; empty where it is
+    the largest sum of the first output.
+    """
 
     def __init__(self, folder: Path) -> None:
         record = json.loads((folder / "program.json").read_text(encoding="utf-8"))
@@ -380,6 +384,7 @@ class Program:
             raise ValueError(f"{folder} is not a program of format {PROGRAM_FORMAT}")
         with np.load(folder / "arrays.npz", allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+        self.decision: dict[str, str] = record["provenance"].get("decision", {})
         self.nodes = [_filled(node, arrays) for node in record["nodes"]]
         self.by_name = {node["name"]: node for node in self.nodes}
 
@@ -764,6 +769,24 @@ def problems(program: Program, inputs: Mapping[str, np.ndarray]) -> list[str]:
     return found
 
 
+def decided(program: Program, trace: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The class of each sample, `[B]`: the largest sum, the steps weighed by the softmax of their scores."""
+    names = [node["name"] for node in program.of("Output")]
+    values = trace[f"outputs/{program.decision.get('output', names[0])}"]
+    weights = np.ones(values.shape[:2])
+    if scores := program.decision.get("scores"):
+        score = trace[f"outputs/{scores}"].reshape(weights.shape) * unit(program, scores)
+        weights = np.exp(score - score.max(axis=0))
+    values = values.reshape(*weights.shape, -1)
+    return (values * weights[..., np.newaxis]).sum(axis=0).argmax(axis=1)
+
+
+def unit(program: Program, output: str) -> float:
+    """What one step of an output is in the model: of a potential, in 64ths of its scale; of a spike, 1."""
+    layer = program.by_name[program.by_name[output]["inputs"][0]]
+    return 1 / (float(np.max(layer["values"]["scale"])) * 64) if layer["op"] == "Readout" else 1.0
+
+
 def main() -> None:
     """Run the program beside this file over the inputs of a file."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -795,6 +818,8 @@ def main() -> None:
         if name.startswith("outputs/"):
             counts = array.sum(axis=0).reshape(network.batch, -1)
             print(f"{name[8:]}: most spikes at {counts.argmax(axis=1).tolist()}")
+    if program.decision:
+        print(f"decided on the host: {decided(program, trace).tolist()}")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avnir.decision import output_units
 from avnir.hardware.lava import script as module
 from avnir.hardware.lava.script import script
+from avnir.ir.graph import Graph, Node, verified
+from avnir.ir.integer import Dense, Input, Output
+from avnir.ir.integer_graded import Readout
 from avnir.ir.interpret_integer import interpret_integer
+from avnir.ir.operation import Array
 from avnir.program import Program
 from avnir.trace import Trace
 from tests.hardware.lava.lava_networks import differences, looped_network, summed_network
@@ -63,6 +68,43 @@ def test_it_runs_with_lava_alone(environment, exported, tmp_path_factory, inside
     expected = interpret_integer(program.graph, inputs)
     assert differences(expected, Trace.load(folder / "trace.npz"), states=False) == []
     assert f"decision: most spikes at {expected.decisions('decision').tolist()}" in run.stdout
+
+
+def scored_network(weights: Array) -> Graph:
+    """Six inputs, three classes and a score by these `weights`: potentials that keep half of themselves."""
+    half, ends = np.array(2048, np.int32), np.array(4095, np.int32)
+    none = np.array(0, np.int32)
+    classes = np.array(
+        [[60, -50, 0, 40, -30, 0], [0, 60, -50, 0, 40, -30], [-50, 0, 60, -30, 0, 40]], np.int8
+    )
+    nodes = (
+        Node("x", Input((6,))),
+        Node("to_classes", Dense(classes), ("x",)),
+        Node("to_score", Dense(weights), ("x",)),
+        Node("potentials", Readout((3,), ends, half, none, scale=np.array(50.0)), ("to_classes",)),
+        Node("attention", Readout((1,), ends, half, none, scale=np.array(20.0)), ("to_score",)),
+        Node("score", Output((1,)), ("attention",)),
+        Node("classes", Output((3,)), ("potentials",)),
+    )
+    return verified(Graph("integer", nodes))
+
+
+@pytest.mark.lava
+def test_it_weighs_the_steps_where_the_decision_does(environment, tmp_path):
+    graph = scored_network(np.array([[90, -80, 70, 60, -50, 40]], np.int8))
+    program = Program(graph, "test", {"decision": {"output": "classes", "scores": "score"}})
+    program.save(tmp_path / "program")
+    (tmp_path / "lava.py").write_text(script(program))
+    inputs = {"x": (np.random.default_rng(1).random((5, 12, 6)) < 0.5).astype(np.uint8)}
+    np.savez(tmp_path / "inputs.npz", **inputs)
+    command = [environment.python, "lava.py", "--inputs", "inputs.npz"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    trace = interpret_integer(graph, inputs)
+    expected = program.decision.classes(trace, output_units(graph)).tolist()
+    assert expected != trace.decisions("classes").tolist()
+    assert expected != program.decision.classes(trace).tolist()
+    assert f"decided on the host: {expected}" in run.stdout
 
 
 @pytest.mark.lava
