@@ -84,16 +84,15 @@ def figures(file: Path) -> dict[str, str]:
     window = costs["latency"]["window_ns"]["mean"]
     return {
         "test accuracy in floating point": f"{100 * notes['test_accuracy']:.2f} % of {notes['test_pairs']}",
-        "on the chip's integers": f"{100 * deployed:.2f} % of {pairs}",
+        "test accuracy on the chip's integers": f"{100 * deployed:.2f} % of {pairs}",
         f"equal spike slots, {names}": f"{equal:,} of {slots:,}",
-        "the same, snntorch ~ integer": f"{100 * verified['quantisation']['agreement']:.2f} %",
+        "equal spike slots, snntorch ~ integer": f"{100 * verified['quantisation']['agreement']:.2f} %",
         "cores": f"{placed['cores']} of {placed['cores_per_chip']} of one chip",
         "neurons": f"{placed['neurons']:,}",
         "SynOps a sample": ", ".join(f"{value:,.0f} {convention}" for convention, value in total.items()),
         "each window is shown": f"{costs['presentations']} times" if costs["presentations"] > 1 else "once",
         "a window takes": f"{window / 1e3:.0f} us of {costs['latency']['chip_steps']} chip steps: computed "
         "from scaled figures, not measured on silicon",
-        "trained in": f"{notes['training_seconds']:.0f} s on one thread",
         "program": f"`{verified['program'][:DIGEST]}`",
     }
 
