@@ -29,6 +29,10 @@ VARIANTS = {
 }
 """In the order of a table."""
 
+TITLES = {"image": "vision", "audio": "audio"}
+DECIBELS = (0, 5, 10, 20, 30)
+"""Signal-to-noise ratios at which the networks are tested."""
+
 Row = Mapping[str, Any]
 
 
@@ -60,7 +64,7 @@ def accuracies(own: Sequence[Row]) -> str:
         "network",
         "test accuracy of each seed, %",
         "mean ± deviation",
-        "trained on, epochs, time",
+        "trained on",
     )
     return _table(header, lines)
 
@@ -78,31 +82,40 @@ def deployments(own: Sequence[Row]) -> str:
                         f"{100 * made['float_accuracy']:.2f} %",
                         f"{100 * made['accuracy']:.2f} %",
                         f"{100 * made['spike_agreement']:.2f} %",
-                        f"{made['placement']['cores']} on {made['placement']['chips']}",
+                        str(made["placement"]["cores"]),
                         f"{made['synops']['stored']:,}",
                         f"{made['presentations']}",
                         f"{made['latency_steps']}",
                     )
                 )
     header = (
-        *("data", "test pairs", "float", "8-bit integers", "equal spike slots", "cores, chips"),
+        *("data", "test pairs", "float", "8-bit integers", "equal spike slots", "cores"),
         *("SynOps a sample", "presentations", "latency, chip steps"),
     )
     return _table(header, lines)
 
 
 def noise(own: Sequence[Row]) -> str:
-    """Accuracy of seed 0 with noise on one input: in floating point, and deployed."""
+    """Accuracy of seed 0 with noise on one input: in floating point, and deployed on fewer of the pairs."""
     lines = []
     for budget, about in BUDGETS.items():
-        noisy = [row for row in _of(own, budget, "fused") if "noise" in row]
-        chip = [row["deployed"]["noise"] for row in noisy if "deployed" in row]
-        for name in noisy[0]["noise"] if noisy else ():
-            curves = [row["noise"][name] for row in noisy]
-            means = [statistics.mean(curve[level] for curve in curves) for level in curves[0]]
-            lines.append((about.title, name, "float", *_percents(means)))
-            lines += [(about.title, name, "8-bit integers", *_percents(made[name].values())) for made in chip]
-    return _table(("data", "noise on", "network", "0 dB", "5 dB", "10 dB", "20 dB", "30 dB"), lines)
+        for row in _of(own, budget, "fused"):
+            for name, curve in row.get("noise", {}).items():
+                chip = row["deployed"]["noise"][name]
+                lines += [
+                    (about.title, TITLES[name], f"float, {row['test_pairs']:,} pairs", *_by_level(curve)),
+                    (
+                        about.title,
+                        TITLES[name],
+                        f"8 bits, {row['deployed']['pairs']} pairs",
+                        *_by_level(chip),
+                    ),
+                ]
+    return _table(("data", "noise on", "network", *(f"{level} dB" for level in DECIBELS)), lines)
+
+
+def _by_level(curve: Mapping[str, float]) -> list[str]:
+    return [f"{100 * curve[str(level)]:.1f} %" for level in DECIBELS]
 
 
 def angles(own: Sequence[Row]) -> str:
@@ -115,7 +128,9 @@ def angles(own: Sequence[Row]) -> str:
                 means = (
                     statistics.mean(row[name][which] for row in found) for which in ("within", "between")
                 )
-                lines.append((about.title, VARIANTS[variant], name, *(f"{mean:.1f}°" for mean in means)))
+                lines.append(
+                    (about.title, VARIANTS[variant], TITLES[name], *(f"{mean:.1f}°" for mean in means))
+                )
     return _table(("data", "network", "embedding of", "within a class", "between classes"), lines)
 
 
@@ -135,13 +150,8 @@ def _mean(values: Sequence[float]) -> str:
     return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
 
 
-def _percents(values: Iterable[float]) -> list[str]:
-    return [f"{100 * value:.1f} %" for value in values]
-
-
 def _trained(found: Sequence[Row]) -> str:
-    seconds = statistics.mean(row["training_seconds"] for row in found)
-    return f"{found[0]['train_pairs']:,} pairs, {found[0]['epochs']} epochs, {seconds:.0f} s"
+    return f"{found[0]['train_pairs']:,} pairs, {found[0]['epochs']} epochs"
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

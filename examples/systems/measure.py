@@ -29,6 +29,7 @@ from avnir.models.l2act import L2Act, discrimination
 from avnir.models.neuron import fused
 from avnir.models.noise import noisy_split
 from avnir.verify.compare import compare
+from examples.systems.cards import DECIBELS
 from examples.systems.cases import BUDGETS, LEARNING_RATES, SEEDS, VALIDATION, Case
 
 CHIP = "loihi2"
@@ -38,7 +39,6 @@ DEPLOYED_PAIRS = 300
 """Test pairs that the engine runs, of which COMPARED are compared spike by spike with the graph."""
 COMPARED = 30
 TOLD = ("data", "epochs", "train_pairs", "validation_accuracy", "training_seconds")
-DECIBELS = (0, 5, 10, 20, 30)
 
 
 def measured_before(case: Case, seed: int, folder: Path, deadline: float) -> dict[str, Any] | None:
