@@ -14,8 +14,9 @@ demo: $(DONE) lava
 	$(BIN)/avnir verify examples/av_digits.pt --target loihi2 --backend cpu --backend lava
 	@echo "The exported folder is $(DEMO); open $(DEMO)/report.html in a browser."
 
+# A process for each core, up to four; a file's tests stay in one, with what they set up.
 test: $(DONE) lava
-	AVNIR_REQUIRE_LAVA=1 $(BIN)/python -m pytest
+	AVNIR_REQUIRE_LAVA=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # The core without torch, on every other Python that is here.
 test-core:

@@ -132,6 +132,7 @@ class _Terms:
     def __init__(self, graph: Graph, inputs: Mapping[str, Array], trace: Trace) -> None:
         self._graph, self._found = graph, dict[tuple[str, int], Term]()
         self._known = {**inputs, **trace.spikes}
+        self._batch = next(iter(inputs.values())).shape[1]
 
     def arriving(self, names: Sequence[str], step: int) -> Term:
         """The sum of what these nodes give in a step."""
@@ -156,7 +157,7 @@ class _Terms:
     def _delayed(self, node: Node, step: int) -> Term:
         earlier = step - node.op.steps  # type: ignore[attr-defined]
         if earlier < 0:
-            return _exact(np.zeros((1, *self._graph.shapes[node.name])))
+            return _exact(np.zeros((self._batch, *self._graph.shapes[node.name])))
         return self.arriving(node.inputs, earlier)
 
     def _summed(self, node: Node, step: int) -> Term:

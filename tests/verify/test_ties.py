@@ -7,10 +7,10 @@ import pytest
 
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.interpret_real import interpret_real
-from avnir.ir.real import RESETS, Delay, Input, Lif, Linear, Output
+from avnir.ir.real import RESETS, Delay, Input, Li, Lif, Linear, Output
 from avnir.trace import Trace
 from avnir.verify.compare import Divergence
-from avnir.verify.ties import is_tie, tie_samples
+from avnir.verify.ties import is_tie, output_bound, tie_samples
 from tests.networks import audio_visual, spikes
 
 
@@ -126,3 +126,38 @@ def test_the_bound_holds_for_a_synaptic_current(seed: int) -> None:
         )
         graph = verified(Graph("real", nodes))
         assert is_tie(graph, {"x": x}, interpret_real(graph, {"x": x}), where) is tie
+
+
+def test_the_bound_of_an_output_counts_its_roundings_step_by_step() -> None:
+    """A sum of the spikes of this step and of the one before, for a batch."""
+    weight = np.array([[0.5, -0.25]])
+    nodes = (
+        Node("x", Input((2,))),
+        Node("late", Delay((2,)), ("x",)),
+        Node("now", Linear(weight), ("x",)),
+        Node("then", Linear(weight), ("late",)),
+        Node("lif", Lif(np.array(0.0), np.array(9.0), np.array(1.0)), ("now",)),
+        Node("seen", Output((1,)), ("lif",)),
+        Node("out", Output((1,)), ("now", "then")),
+    )
+    graph = verified(Graph("real", nodes))
+    inputs = {"x": np.array([[[1, 1], [0, 0]], [[1, 0], [0, 1]]], np.uint8)}
+    trace = interpret_real(graph, inputs)
+    bound = output_bound(graph, inputs, trace, "out")
+    assert bound is not None
+    assert bound.shape == trace.outputs["out"].shape == (2, 2, 1)
+    sizes = np.array([[[0.75], [0.0]], [[0.5 + 0.75], [0.25]]])
+    count = 3 + 1  # of a Linear of two weights, and the sum of the two
+    unit = 2.0**-24
+    np.testing.assert_allclose(bound, 2 * sizes * count * unit / (1 - count * unit), rtol=1e-12)
+
+
+def test_no_bound_is_known_behind_an_integrator() -> None:
+    nodes = (
+        Node("x", Input((2,))),
+        Node("li", Li(np.array(0.5), np.array(1.0)), ("x",)),
+        Node("out", Output((2,)), ("li",)),
+    )
+    graph = verified(Graph("real", nodes))
+    inputs = {"x": np.ones((2, 1, 2), np.uint8)}
+    assert output_bound(graph, inputs, interpret_real(graph, inputs), "out") is None
