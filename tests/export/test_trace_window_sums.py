@@ -201,4 +201,4 @@ def test_a_check_says_how_products_and_sums_are_taken(tmp_path: Path) -> None:
     )
     assert any("Product has no form in NIR" in reason for reason in told["left_out"]["graph.nir"])
     shown = CliRunner().invoke(check, [str(tmp_path / "model.pt")]).output
-    assert "an export leaves graph.nir out:" in shown and "it can be exported" in shown
+    assert "left out of an export: graph.nir:" in shown and "it can be exported" in shown
