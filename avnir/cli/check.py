@@ -162,9 +162,18 @@ def _lines(chip: Target, examination: Examination, ties: list[int], left_out: Le
     if examination.unasked:
         lines.append(f"not evaluated behind a refusal: {', '.join(examination.unasked)}")
     lines += [
-        f"left out of an export: {name}: {why}" for name, reasons in left_out.items() for why in reasons
+        f"left out of an export: {name}: {why}"
+        for name, reasons in left_out.items()
+        for why in _by_operation(reasons)
     ]
     return [*lines, *_verdict(chip, examination.findings)]
+
+
+def _by_operation(reasons: Sequence[str]) -> list[str]:
+    """The first reason of each kind of operation, which is its first word, and how many more there are."""
+    kinds = [reason.split(maxsplit=1)[0] for reason in reasons]
+    firsts = [(kind, reasons[kinds.index(kind)], kinds.count(kind) - 1) for kind in dict.fromkeys(kinds)]
+    return [f"{first} (and {more} more of {kind})" if more else first for kind, first, more in firsts]
 
 
 def _verdict(chip: Target, findings: Sequence[Finding]) -> list[str]:
