@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +19,23 @@ from numpy.typing import NDArray
 from avnir.errors import DataError, UserError
 from avnir.models.data.archives import refuse_lfs_pointer
 
-try:
-    import av
-    import soundfile
-    from PIL import Image, UnidentifiedImageError
-except ModuleNotFoundError as error:
-    raise UserError(f"reading sounds and pictures needs {error.name}: pip install 'avnir[models]'") from error
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Array = NDArray[np.float32]
 Item = TypeVar("Item")
-PICTURE_ERRORS = (UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError)
-"""What Pillow raises for damaged files, beside `OSError`."""
 SHOWN = 20
 """Findings that a message spells out; of the others it says how many there are."""
+
+
+def _library(name: str) -> Any:
+    """A library of the extra `models`, imported where a file is read: the list of data sets needs none."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"reading sounds and pictures needs {error.name}: pip install 'avnir[models]'"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Sound:
 
 def read_sound(path: Path) -> Sound:
     """A sound file of any sample format that libsndfile reads (8, 16, 24 bits, floats, ADPCM)."""
+    soundfile = _library("soundfile")
     with _opened(path, (soundfile.SoundFileError,)):
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     return _sound(path, samples.mean(axis=1), rate)
@@ -50,6 +56,7 @@ def read_sound(path: Path) -> Sound:
 
 def read_track(path: Path) -> Sound:
     """The first audio track of a video, resampled by nothing, all channels averaged."""
+    av = _library("av")
     with _opened(path, (av.FFmpegError,)), av.open(path) as container:
         if not container.streams.audio:
             raise DataError(f"{path}: a video without sound")
@@ -71,7 +78,9 @@ def _sound(path: Path, samples: Array, rate: int) -> Sound:
 
 def read_picture(path: Path, size: int) -> Array:
     """A png or jpg as RGB [3, size, size] in [0, 1]; resized as `resize_picture` says."""
-    with _opened(path, PICTURE_ERRORS), Image.open(path) as picture:
+    pillow = _library("PIL.Image")
+    errors = (pillow.DecompressionBombError, ValueError, SyntaxError)  # beside OSError
+    with _opened(path, errors), pillow.open(path) as picture:
         return resize_picture(picture.convert("RGB"), size)
 
 
@@ -81,6 +90,7 @@ def read_frame(path: Path, size: int, second: float | None = None) -> Array:
     Without `second` that of the middle; the first frame where the file does not say how long it is.
     Past the end it is the last one.
     """
+    av, pillow = _library("av"), _library("PIL.Image")
     with _opened(path, (av.FFmpegError,)), av.open(path) as container:
         if not container.streams.video:
             raise DataError(f"{path}: no pictures in it, only sound")
@@ -93,18 +103,19 @@ def read_frame(path: Path, size: int, second: float | None = None) -> Array:
             shown = frame
         if shown is None:
             raise DataError(f"{path}: no pictures in it (0 frames)")
-        return resize_picture(Image.fromarray(shown.to_ndarray(format="rgb24")), size)
+        return resize_picture(pillow.fromarray(shown.to_ndarray(format="rgb24")), size)
 
 
-def resize_picture(picture: Image.Image, size: int) -> Array:
+def resize_picture(picture: Image, size: int) -> Array:
     """[bands, size, size] in [0, 1]: Pillow's bilinear filter, which averages where it shrinks."""
-    resized = picture.resize((size, size), Image.Resampling.BILINEAR)
+    resized = picture.resize((size, size), _library("PIL.Image").Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.float32).transpose(2, 0, 1) / np.float32(255)
 
 
 def resize(values: Array, size: int) -> Array:
     """[h, w] -> [size, size] float32 within the same range, by Pillow's bilinear filter as above."""
-    resized = Image.fromarray(values.astype(np.float32)).resize((size, size), Image.Resampling.BILINEAR)
+    pillow = _library("PIL.Image")
+    resized = pillow.fromarray(values.astype(np.float32)).resize((size, size), pillow.Resampling.BILINEAR)
     return np.clip(np.asarray(resized, dtype=np.float32), values.min(), values.max())
 
 
