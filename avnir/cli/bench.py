@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from avnir.cli.bits import bits_of, check_tuned, weight_bits_option
-from avnir.cli.calibration import calibrate_option, calibration_inputs
+from avnir.cli.bits import weight_bits_option
+from avnir.cli.calibration import calibrate_option
 from avnir.cli.chips import chip_options
+from avnir.cli.compiled import compiled_for
 from avnir.cli.output import emit, json_option, table
 from avnir.cli.progress import stage
 from avnir.cli.source import Request, Source, model_options, open_source
@@ -73,7 +74,6 @@ def command(
     """
     from avnir import target
     from avnir.cli.inputs import first_samples
-    from avnir.compile import compile_graph
     from avnir.errors import DataError
 
     chip = target.load(target_name)
@@ -83,20 +83,7 @@ def command(
             f"{source.name} holds no example inputs; give --inputs FILE.npz, [T, B, ...] per input"
         )
     inputs, _ = first_samples(source.inputs, None, samples)
-    calibration, known = calibration_inputs(source, calibrate)
-    with stage("compile"):
-        bits = bits_of(source, weight_bits)
-        compiled = compile_graph(
-            source.graph,
-            chip,
-            bits,
-            calibration,
-            labels=known,
-            decision=source.decision,
-            chips=chips,
-            cores=cores,
-        )
-    check_tuned(source, compiled.program)
+    compiled = compiled_for(source, chip, weight_bits, calibrate, chips, cores)
     costs = _costs(compiled, chip, inputs, balance)
     if as_json:
         emit(_record(source, costs))

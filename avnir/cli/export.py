@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from avnir.cli.bits import bits_of, check_tuned, weight_bits_option
-from avnir.cli.calibration import calibrate_option, calibration_inputs, calibration_line
+from avnir.cli.bits import weight_bits_option
+from avnir.cli.calibration import calibrate_option, calibration_line
 from avnir.cli.chips import chip_options
+from avnir.cli.compiled import compiled_for
 from avnir.cli.explain import explained, show_explained
 from avnir.cli.netx import NETX_FILE, for_netx, netx_option, netx_record, show_netx
 from avnir.cli.output import emit, json_option
@@ -78,28 +79,13 @@ def command(
     NIR file without --inputs is written with nothing compared, and says so.
     """
     from avnir import target
-    from avnir.cli.progress import stage
     from avnir.cli.stages import compared, show
-    from avnir.compile import compile_graph
     from avnir.cost.cores import cores_record, cores_text
 
     chip = target.load(target_name)
     source = open_source(request)
     folder = out or request.stem.with_name(f"{request.stem.name}_{chip.name}")
-    calibration, known = calibration_inputs(source, calibrate)
-    with stage("compile"):
-        bits = bits_of(source, weight_bits)
-        compiled = compile_graph(
-            source.graph,
-            chip,
-            bits,
-            calibration,
-            labels=known,
-            decision=source.decision,
-            chips=chips,
-            cores=cores,
-        )
-    check_tuned(source, compiled.program)
+    compiled = compiled_for(source, chip, weight_bits, calibrate, chips, cores)
     if netx:
         compiled = for_netx(compiled, chip, chips, cores)
     verification, integers = None, None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from avnir.cli.bits import bits_of, check_tuned, weight_bits_option
-from avnir.cli.calibration import calibrate_option, calibration_inputs, calibration_line
+from avnir.cli.bits import weight_bits_option
+from avnir.cli.calibration import calibrate_option, calibration_line
 from avnir.cli.chips import chip_options
+from avnir.cli.compiled import compiled_for
 from avnir.cli.output import emit, json_option
-from avnir.cli.progress import stage
 from avnir.cli.source import Request, model_options, open_source
 from avnir.cli.stages import compared, show
 
@@ -55,7 +55,6 @@ def command(
     from avnir import target
     from avnir.backend import REFERENCES, find, installed
     from avnir.cli.inputs import checked_labels, first_samples
-    from avnir.compile import compile_graph
     from avnir.cost.cores import cores_record, cores_text
     from avnir.cost.synops import count
     from avnir.errors import DataError, GateError
@@ -73,20 +72,7 @@ def command(
     inputs, labels = first_samples(checked_inputs(source.graph, source.inputs), source.labels, samples)
     batch = next(iter(inputs.values())).shape[1]
     labels = checked_labels(labels, batch)
-    calibration, known = calibration_inputs(source, calibrate)
-    with stage("compile"):
-        bits = bits_of(source, weight_bits)
-        compiled = compile_graph(
-            source.graph,
-            chip,
-            bits,
-            calibration,
-            labels=known,
-            decision=source.decision,
-            chips=chips,
-            cores=cores,
-        )
-    check_tuned(source, compiled.program)
+    compiled = compiled_for(source, chip, weight_bits, calibrate, chips, cores)
     verification, integer = compared(source, compiled.program, backends, inputs, labels)
     synops = count(compiled.program, inputs, integer)
     if as_json:
