@@ -117,6 +117,12 @@ Form = Callable[[Node, tuple[int, ...], list[Port]], tuple[integer.Neurons, Mess
 def _product(node: Node, shape: tuple[int, ...], ports: list[Port]) -> tuple[integer.Neurons, Message]:
     first, second = ports
     peak, exact = first.peak * second.peak, first.exact and second.exact
+    if peak >= 1 << (integer_graded.WORD_BITS - 1):
+        problem = (
+            f"its products can reach {peak}, beyond the {integer_graded.WORD_BITS} bits of the arithmetic"
+        )
+        remedy = "Sum fewer messages in front of it."
+        raise UnsupportedError(TITLE, [Finding(node.source or node.name, problem, remedy)])
     shift = max(0, peak.bit_length() - (fixed.STATE_BITS - 1 if exact else FRACTION))
     unit = first.unit * second.unit * 2.0**shift
     message = Message(unit, -(-peak >> shift), first.signed or second.signed, exact and not shift)

@@ -232,3 +232,17 @@ def test_a_guard_that_changes_the_root_is_refused() -> None:
         UnsupportedError, match=r"its guard 0\.5 changes the root of the smallest sum, 1, by 22"
     ):
         compile_graph(graph(0.5), LOIHI2)
+
+
+def test_products_that_could_wrap_are_refused() -> None:
+    """Two sums of 2^16 spikes each, of which every one may spike."""
+    weight = np.ones((1, 1 << 16))
+    nodes = (
+        Node("x", Input((1 << 16,))),
+        Node("first", Linear(weight), ("x",)),
+        Node("second", Linear(weight), ("x",)),
+        Node("product", Product(), ("first", "second")),
+        Node("out", Output((1,)), ("product",)),
+    )
+    with pytest.raises(UnsupportedError, match="its products can reach 4294967296, beyond the 32 bits"):
+        compile_graph(verified(Graph("real", nodes)), LOIHI2)
