@@ -58,7 +58,8 @@ def run(data_dir: Path, workers: int, only: tuple[str, ...], minutes: float | No
 def _missing(budgets: tuple[str, ...]) -> Iterator[tuple[Case, int]]:
     there = {row["case"] for row in rows()}
     for seed in SEEDS:
-        yield from ((case, seed) for case in cases(budgets) if case.key(seed) not in there)
+        wanted = (case for case in cases(budgets) if seed in case.seeds)
+        yield from ((case, seed) for case in wanted if case.key(seed) not in there)
 
 
 def _kept(key: str, failed: BaseException | None, row: dict[str, Any] | None) -> None:

@@ -59,6 +59,7 @@ def accuracies(own: Sequence[Row]) -> str:
             if found:
                 values = [100 * row["accuracy"] for row in found]
                 lines.append((about.title, title, _each(values), _mean(values), _trained(found)))
+        lines += _folds(own, budget)
     header = (
         "data",
         "network",
@@ -67,6 +68,16 @@ def accuracies(own: Sequence[Row]) -> str:
         "trained on",
     )
     return _table(header, lines)
+
+
+def _folds(own: Sequence[Row], budget: str) -> list[tuple[str, ...]]:
+    """The system tested by each fold in turn, where that was measured."""
+    folds = [row for row in own if row["case"].startswith(f"{budget}/") and row["variant"].startswith("fold")]
+    if not folds:
+        return []
+    values = [100 * row["accuracy"] for row in sorted(folds, key=lambda row: row["variant"])]
+    title = f"both, the system, seed 0, tested by each of {len(folds)} folds in turn"
+    return [(BUDGETS[budget].title, title, _each(values), _mean(values), _trained(folds))]
 
 
 def deployments(own: Sequence[Row]) -> str:

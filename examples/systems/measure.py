@@ -79,7 +79,11 @@ def job_of(case: Case, seed: int, folder: Path) -> Job:
     """The training of a case."""
     budget = BUDGETS[case.budget]
     options = Options(
-        seed=seed, steps=budget.steps, image_size=budget.image_size, audio_size=budget.audio_size
+        seed=seed,
+        steps=budget.steps,
+        image_size=budget.image_size,
+        audio_size=budget.audio_size,
+        fold=case.fold,
     )
     training = {
         "epochs": budget.epochs,

@@ -43,10 +43,11 @@ def test_tables_of_nothing() -> None:
         assert table([]) == "Not measured yet."
 
 
-def test_deployed_networks_lose_less_than_a_point_on_digits() -> None:
+def test_deployed_networks_lose_a_point_at_most_on_digits() -> None:
     """Of 8-bit integers, on real images, events and speech."""
     deployed = [(row["case"], row["deployed"]) for row in rows() if "deployed" in row]
     digits = [(case, made) for case, made in deployed if case.startswith(("digits/", "events/"))]
     assert digits
     for case, made in digits:
-        assert made["float_accuracy"] - made["accuracy"] <= 0.01, case
+        lost = round((made["float_accuracy"] - made["accuracy"]) * made["pairs"])
+        assert 100 * lost <= made["pairs"], case
