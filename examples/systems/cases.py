@@ -70,9 +70,9 @@ SYSTEMS: Mapping[str, Mapping[str, str]] = {
 }
 """The settings of each system's own rows. S-CMRL's attention is silent in short trainings as published."""
 LEARNING_RATES: Mapping[str, float] = {"scmrl": 5e-3, "l2act": 4e-3, "taaf": 1e-2}
-"""For such short trainings; of two or three tried on validation pairs of MNIST x FSDD."""
+"""For such short trainings; from a few trials on MNIST x FSDD."""
 VALIDATION = 0.1
-"""Of the training pairs, held back: nothing was chosen by the test."""
+"""Of the training pairs, held back."""
 PAPER_FORMS: Mapping[str, Mapping[str, str]] = {
     "scmrl": {},
     "l2act": {"width": "8", "audio_width": "16"},
