@@ -60,13 +60,25 @@ def device_of(network: Classifier) -> torch.device:
     return next((values.device for values in network.parameters()), torch.device("cpu"))
 
 
-def training_batch(network: Classifier, inputs: list[Tensor], chosen: Tensor, reach: int) -> list[Tensor]:
-    """The chosen samples, images moved at random; spectrograms start and end with the clip, and stay."""
+def training_batch(
+    network: Classifier, inputs: list[Tensor], chosen: Tensor, reach: int, noise: float = 0.0
+) -> list[Tensor]:
+    """The chosen samples, images moved at random; spectrograms start and end with the clip, and stay.
+
+    Then every value has normal `noise` of this standard deviation; `DataError` for noise on events.
+    """
     moves = {"image": reach}
-    return [
+    moved = [
         shifted(values[chosen], moves.get(name, 0))
         for name, values in zip(network.inputs, inputs, strict=True)
     ]
+    return [_noisy(values, noise) for values in moved] if noise else moved
+
+
+def _noisy(values: Tensor, deviation: float) -> Tensor:
+    if values.dtype == torch.uint8:
+        raise DataError("noise is added to values in [0, 1], the data are events: leave it out")
+    return (values + deviation * torch.randn_like(values)).clamp(0, 1)
 
 
 def shifted(values: Tensor, reach: int) -> Tensor:

@@ -51,7 +51,8 @@ Pick = Literal["last", "best"]
 class TrainingConfig:
     """How to train; raises `UserError` for what does not go together.
 
-    Each training image is moved by up to `image_shift` pixels, along both axes. `validation` is the share of
+    Each training image is moved by up to `image_shift` pixels, along both axes, and normal noise of standard
+    deviation `input_noise` is added to every value in [0, 1], cut to that range. `validation` is the share of
     the training pairs that is held back, drawn from `seed`; `pick` says whose weights stay: those of the last
     epoch, or of the first with the best validation accuracy.
     """
@@ -61,6 +62,7 @@ class TrainingConfig:
     learning_rate: float = 4e-3
     weight_decay: float = 1e-2
     image_shift: int = 1
+    input_noise: float = 0.0
     seed: int = 0
     warmup_epochs: int = 0
     final_learning_rate: float = 0.0
@@ -70,6 +72,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         problems = [
             (self.warmup_epochs >= self.epochs, f"{self.warmup_epochs} epochs of warm-up of {self.epochs}"),
+            (not 0 <= self.input_noise <= 1, f"input_noise is {self.input_noise}, must be in [0, 1]"),
             (not 0 <= self.validation < 1, f"validation is {self.validation}, must be in [0, 1)"),
             (
                 self.pick == "best" and not self.validation,
@@ -183,7 +186,7 @@ def _step(run: _Run, optimiser: torch.optim.Optimizer, chosen: Tensor) -> Tensor
     """One batch: the summed loss, the number of right answers, the number of pairs; float64 [3]."""
     network = run.network
     labels = run.labels[chosen].to(run.fabric.device)
-    batch = training_batch(network, run.inputs, chosen, run.config.image_shift)
+    batch = training_batch(network, run.inputs, chosen, run.config.image_shift, run.config.input_noise)
     with run.fabric.autocast():
         loss, scores = network.loss(encoded(network, batch), labels)
     optimiser.zero_grad()

@@ -44,12 +44,14 @@ class Run:
     image_size: int | None
     audio_size: int | None
     steps: int | None
+    vectors: bool
     modality: str | None
     form: str | None
     settings: tuple[tuple[str, str], ...]
     epochs: int | None
     batch_size: int | None
     learning_rate: float | None
+    input_noise: float | None
     warmup_epochs: int | None
     validation: float | None
     pick: str
@@ -92,6 +94,9 @@ def _setting(context: click.Context, parameter: click.Parameter, values: tuple[s
 @click.option("--image-size", type=click.IntRange(1), help="Side of pictures.  [default: 28, av-digits 16]")
 @click.option("--audio-size", type=click.IntRange(1), help="Of spectrograms.  [default: 28, av-digits 16]")
 @click.option("--steps", type=click.IntRange(1), help="Of a window.  [default: 4, av-digits 8]")
+@click.option(
+    "--vectors", is_flag=True, help="Every input as a vector of standardised values; for small data sets."
+)
 @click.option("--modality", type=click.Choice(list(MODALITIES)), help="What is seen.  [default: both]")
 @click.option(
     "--form", type=click.Choice(["paper", "deployable"]),
@@ -104,6 +109,9 @@ def _setting(context: click.Context, parameter: click.Parameter, values: tuple[s
 @click.option("--epochs", type=click.IntRange(1), help="[default: the model's]")
 @click.option("--batch-size", type=click.IntRange(2), help="[default: the model's]")
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="[default: the model's]")
+@click.option(
+    "--input-noise", type=click.FloatRange(0, 1), help="Deviation of noise added in training.  [default: 0]"
+)
 @click.option("--warm-up", "warmup_epochs", type=click.IntRange(0), help="Epochs.  [default: the model's]")
 @click.option(
     "--validation",
@@ -227,12 +235,14 @@ def _job(run: Run) -> Job:
         **(OF_THE_DIGITS if digits else OF_THE_SYSTEMS),
         **_given(run, "image_size", "audio_size", "steps"),
     }
-    training = _given(run, "epochs", "batch_size", "learning_rate", "warmup_epochs", "validation", "pick")
+    training = _given(
+        run, "epochs", "batch_size", "learning_rate", "input_noise", "warmup_epochs", "validation", "pick"
+    )
     return Job(
         model=run.model,
         data=run.data,
         folder=run.data_dir,
-        options=Options(seed=run.seed, split=run.split, fold=run.fold, **sizes),
+        options=Options(seed=run.seed, split=run.split, fold=run.fold, vectors=run.vectors, **sizes),
         modality=MODALITIES[run.modality or "both"],
         form=run.form or "deployable",
         settings=dict(run.settings),

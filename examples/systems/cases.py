@@ -15,7 +15,8 @@ FOLDS = 6
 class Budget:
     """How long a data set is trained on and with what, on one thread of a processor.
 
-    `pairs` of training, `tests` of the test split, or all there are with None; `steps` of a window.
+    `pairs` of training, `tests` of the test split, or all there are with None; `steps` of a window. `vectors`
+    and `input_noise` as `avnir train` has them; `rates`: learning rates that differ from LEARNING_RATES.
     """
 
     data: str
@@ -27,12 +28,23 @@ class Budget:
     image_size: int = 14
     audio_size: int = 14
     batch_size: int = 50
+    vectors: bool = False
+    input_noise: float = 0.0
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of each system, on top of its own."""
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 BUDGETS: Mapping[str, Budget] = {
     "digits": Budget("mnist-fsdd", "MNIST x FSDD, 14x14", 5, 2000, 1000),
     "emotion": Budget(
-        "ravdess", "RAVDESS, 35 facial action units x speech 16x16", 12, None, None, audio_size=16
+        *("ravdess", "RAVDESS, 35 facial action units x speech 16x16, as vectors", 10, None, None),
+        audio_size=16,
+        batch_size=25,
+        vectors=True,
+        input_noise=0.1,
+        settings={"scmrl": {"channels": "64"}, "taaf": {"width": "128"}},
+        rates={"scmrl": 5e-3, "l2act": 3e-3, "taaf": 3e-3},
     ),
     "events": Budget("nmnist-fsdd", "N-MNIST (1,000 clips) x FSDD, 14x14", 6, None, None),
     "objects": Budget(
@@ -87,20 +99,26 @@ PLAIN: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 """Fusion by plain means. TAAF's classes are linear in both modalities, so that its two are one network."""
 
 
+def _systems(budget: str) -> Mapping[str, Mapping[str, str]]:
+    """Each system's settings on a data set."""
+    own = BUDGETS[budget].settings
+    return {system: {**settings, **own.get(system, {})} for system, settings in SYSTEMS.items()}
+
+
 def cases(budgets: tuple[str, ...]) -> Iterator[Case]:
     """All of them, those that the cards need most first."""
     for budget in budgets:
-        for system, settings in SYSTEMS.items():
+        for system, settings in _systems(budget).items():
             yield Case(system, budget, "fused", settings=settings, measured=True)
     for budget in budgets:
-        yield Case("scmrl", budget, "residual", settings={**SYSTEMS["scmrl"], "alignment": "0"})
-        for system, settings in SYSTEMS.items():
+        yield Case("scmrl", budget, "residual", settings={**_systems(budget)["scmrl"], "alignment": "0"})
+        for system, settings in _systems(budget).items():
             for variant, changes in PLAIN[system].items():
                 yield Case(system, budget, variant, settings={**settings, **changes})
             for modality in ("image", "audio"):
                 yield Case(system, budget, modality, modality, settings=settings)
     if "emotion" in budgets:  # actors differ more than seeds do
-        for system, settings in SYSTEMS.items():
+        for system, settings in _systems("emotion").items():
             for fold in range(FOLDS):
                 yield Case(system, "emotion", f"fold {fold}", settings=settings, fold=fold, seeds=(0,))
     if "digits" in budgets:

@@ -84,11 +84,13 @@ def job_of(case: Case, seed: int, folder: Path) -> Job:
         image_size=budget.image_size,
         audio_size=budget.audio_size,
         fold=case.fold,
+        vectors=budget.vectors,
     )
     training = {
         "epochs": budget.epochs,
         "batch_size": budget.batch_size,
-        "learning_rate": LEARNING_RATES[case.system],
+        "learning_rate": {**LEARNING_RATES, **budget.rates}[case.system],
+        "input_noise": budget.input_noise,
         "validation": VALIDATION,
         **case.training,
     }

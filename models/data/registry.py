@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avnir.errors import DataError
+from avnir.models.data.vectors import as_vectors
 
 if TYPE_CHECKING:
     from avnir.models.data.pairs import PairedData
@@ -36,8 +37,8 @@ class Options:
     """How to load a set; each reads what concerns it.
 
     `steps`: time bins of event data. `image_size`, `audio_size`: side of the square pictures. `fold`: the one
-    that tests, where a set has folds. `seed` draws pairs and random splits. Raises `DataError` for a value
-    out of range.
+    that tests, where a set has folds. `seed` draws pairs and random splits. `vectors`: every input as a
+    vector of standardised values (`avnir.models.data.vectors`). Raises `DataError` for a value out of range.
     """
 
     seed: int = 0
@@ -46,6 +47,7 @@ class Options:
     audio_size: int = 28
     split: str = "official"
     fold: int | None = None
+    vectors: bool = False
 
     def __post_init__(self) -> None:
         low = [f"{n} is {getattr(self, n)}, must be 1 or more" for n in _SIZES if getattr(self, n) < 1]
@@ -99,7 +101,9 @@ def load(name: str, folder: Path, options: Options | None = None) -> PairedData:
     found = describe(name)
     if missing := found.missing(folder):
         raise DataError(f"{name} is not whole in {folder}: missing {'; and '.join(missing)}")
-    return found.load(folder, options or Options())
+    asked = options or Options()
+    data = found.load(folder, asked)
+    return as_vectors(data) if asked.vectors else data
 
 
 def _later(place: str) -> Callable[..., Any]:

@@ -19,7 +19,14 @@ from torch import Tensor
 from avnir.errors import CheckpointError, DataError, UserError
 from avnir.models import module_of
 from avnir.models.av_digits import AVDigitsConfig, DigitNetwork, Modality, av_digits
-from avnir.models.batches import accuracy, divided, example_inputs, shifted, subset
+from avnir.models.batches import (
+    accuracy,
+    divided,
+    example_inputs,
+    shifted,
+    subset,
+    training_batch,
+)
 from avnir.models.classifier import Classifier
 from avnir.models.data.encoding import rate_encode
 from avnir.models.data.mnist_fsdd import load_mnist_fsdd
@@ -156,6 +163,29 @@ def test_shifting_moves_a_picture_and_fills_with_zeros() -> None:
     assert all(len(places) == 1 for places in seen)
     assert {places[0] for places in seen} == set(windows)
     assert torch.equal(shifted(picture, 0), picture)
+
+
+def test_noise_is_in_every_value_of_training_and_repeats_itself(data: PairedData) -> None:
+    grey = [torch.full((50, 1, 16, 16), 0.5)] * 2
+    torch.manual_seed(3)
+    image, audio = training_batch(fresh(), grey, torch.arange(50), 0, noise=0.1)
+    assert 0.095 < float(image.std()) < 0.105
+    assert not torch.equal(image, audio)
+    white, _ = training_batch(fresh(), [x * 2 for x in grey], torch.arange(50), 0, noise=0.1)
+    assert float(white.max()) == 1.0
+    first, second = fresh(), fresh()
+    for network in (first, second):
+        train(network, data, replace(CONFIG, epochs=1, input_noise=0.1))
+    assert same_weights(first, second)
+    plain = fresh()
+    train(plain, data, replace(CONFIG, epochs=1))
+    assert not same_weights(first, plain)
+
+
+def test_noise_on_events_is_refused() -> None:
+    events = torch.zeros(3, 4, 1, 2, 2, dtype=torch.uint8)
+    with pytest.raises(DataError, match="the data are events"):
+        training_batch(fresh(), [events, events], torch.arange(2), 0, noise=0.1)
 
 
 def test_data_of_another_shape_are_refused(data: PairedData) -> None:
