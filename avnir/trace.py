@@ -102,17 +102,22 @@ class Trace:
 
     def save(self, path: Path) -> None:
         """Write an `.npz` without pickle; the same trace gives the same bytes."""
-        arrays: dict[str, Any] = {"format": np.array(FORMAT), **self._named()}
+        arrays: dict[str, Any] = {"format": np.array(FORMAT), **self.named()}
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
 
-    def _named(self) -> dict[str, Array]:
+    def description(self) -> dict[str, Any]:
+        """The names, types and shapes of a file that `save` writes, as plain values (`trace.schema.json`)."""
+        arrays = {n: {"dtype": a.dtype.name, "shape": list(a.shape)} for n, a in self.named().items()}
+        return {"format": FORMAT, "arrays": arrays}
+
+    def named(self) -> dict[str, Array]:
         """Every array by its name in a file."""
         arrays = {f"spikes/{name}": array for name, array in self.spikes.items()}
         arrays |= {f"outputs/{name}": array for name, array in self.outputs.items()}
         arrays |= {f"states/{n}/{r}": a for n, registers in self.states.items() for r, a in registers.items()}
         for number, rehearsal in enumerate(self.rehearsals):
-            arrays |= {f"rehearsals/{number}/{name}": array for name, array in rehearsal._named().items()}
+            arrays |= {f"rehearsals/{number}/{name}": array for name, array in rehearsal.named().items()}
         return arrays
 
     @classmethod
