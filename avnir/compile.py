@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from avnir import __version__
@@ -17,10 +17,13 @@ from avnir.passes.lower_alpha import LowerAlpha
 from avnir.passes.lower_maxpool import LowerMaxPool
 from avnir.passes.merge_synapses import MergeSynapses
 from avnir.passes.note import Note, Pass
+from avnir.passes.nudge import Nudge
 from avnir.passes.quantise import Quantise
+from avnir.passes.split_sums import SplitSums, most_sources
 from avnir.place import Placement, place
 from avnir.program import Program
 from avnir.rounding.examples import data_record
+from avnir.rounding.layer_choice import Choices, check_choices, choices_record
 from avnir.target import Target
 
 TO_NIR: tuple[Pass, ...] = (FoldBatchNorm(), LowerMaxPool(), LowerAlpha(), FoldGain())
@@ -43,11 +46,15 @@ def to_integers(
     calibration: Mapping[str, Array] | None = None,
     labels: Array | None = None,
     decision: Decision | None = None,
+    layers: Choices | None = None,
 ) -> tuple[Pass, ...]:
     """What turns such a graph into the chip's integers, balanced in time."""
     reading = decision or Decision()
-    quantise = Quantise(weight_bits, calibration=calibration, labels=labels, decision=reading)
-    return MergeSynapses(), quantise, BalanceDelays(target.limits.delay_steps.value)
+    quantise = Quantise(
+        weight_bits, calibration=calibration, labels=labels, decision=reading, layers=layers or {}
+    )
+    split = SplitSums(most_sources(target))
+    return MergeSynapses(), quantise, split, BalanceDelays(target.limits.delay_steps.value)
 
 
 def compile_graph(
@@ -60,6 +67,7 @@ def compile_graph(
     decision: Decision | None = None,
     chips: int = 1,
     cores: int | None = None,
+    layers: Choices | None = None,
 ) -> Compiled:
     """A real graph as a program for `target`, placed on at most `chips` chips of `cores` usable cores each.
 
@@ -67,7 +75,7 @@ def compile_graph(
     agree best with the graph's (`avnir.rounding.calibrate`); with `labels`, `[B]`, of equal ones those that
     decide more of them right, or data-free ones if those do best. The program's provenance says which data
     it was, and where it was declined. `decision` says how a host reads the class; one that is not the usual
-    one is in the provenance too.
+    one is in the provenance too, and so is what `layers` chooses for single layers, by name.
     Raises UnsupportedError where something has no exact form, LimitError where the target is too
     small; both with every finding of the pass that refused. DataError where the examples or the decision do
     not fit.
@@ -76,7 +84,7 @@ def compile_graph(
     reading.check(graph)
     nir_graph, lowered = run_passes(graph, TO_NIR)
     integers, quantised = run_passes(
-        nir_graph, to_integers(target, weight_bits, calibration, labels, reading)
+        nir_graph, to_integers(target, weight_bits, calibration, labels, reading, layers)
     )
     provenance: dict[str, Any] = {"avnir": __version__, "weight_bits": weight_bits}
     if calibration is not None:
@@ -86,7 +94,23 @@ def compile_graph(
         provenance["decision"] = reading.record()
     program = Program(integers, target.name, provenance)
     placement = place(program, target, chips=chips, cores=cores)
-    return Compiled(nir_graph, program, placement, (*lowered, *quantised))
+    made = Compiled(nir_graph, program, placement, (*lowered, *quantised))
+    return made if layers is None else with_choices(made, layers)
+
+
+def with_choices(compiled: Compiled, layers: Choices) -> Compiled:
+    """With thresholds and decays moved as `layers` says, and all of it in the provenance.
+
+    Its weights have the widths of `layers` already; cores and delays stay as they are. Raises DataError where
+    a choice does not fit.
+    """
+    program = compiled.program
+    check_choices(layers, [node.name for node in program.graph.select(lambda op: op.kind == "Lif")])
+    graph, notes = Nudge(layers)(program.graph)
+    provenance = {**program.provenance, **choices_record(layers)}
+    changed = Program(graph, program.target, provenance)
+    placement = replace(compiled.placement, program=changed.digest)
+    return replace(compiled, program=changed, placement=placement, notes=(*compiled.notes, *notes))
 
 
 def run_passes(graph: Graph, passes: Sequence[Pass]) -> tuple[Graph, list[Note]]:

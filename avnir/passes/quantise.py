@@ -44,6 +44,7 @@ from avnir.numerics import fixed
 from avnir.passes.note import Note
 from avnir.rounding.calibrate import SAME, calibrated, unrounded
 from avnir.rounding.examples import Examples
+from avnir.rounding.layer_choice import Choices, LayerChoice
 from avnir.rounding.messages import message_layer
 from avnir.rounding.neuron_layer import SPIKE, Layer, Message, layer_of, message_bits, origin
 from avnir.rounding.rounded import Rounded, operations, rounded_nearest
@@ -57,7 +58,8 @@ class Quantise:
     `weight_bits`, 2 to 8, is the width of the weights, sign included; `granularity`, one of
     GRANULARITIES, says which neurons share a scale; `calibration`, example inputs `[T, B, *shape]` by name,
     has the integers chosen by the spikes that they give on them (`calibrate`); with their `labels`, `[B]`,
-    data-free ones are kept if those decide more of the samples right, as `decision` reads them.
+    data-free ones are kept if those decide more of the samples right, as `decision` reads them. `layers` says
+    which layers have weights of another width.
     """
 
     name: ClassVar[str] = "quantise"
@@ -66,13 +68,13 @@ class Quantise:
     calibration: Mapping[str, Array] | None = None
     labels: Array | None = None
     decision: Decision = field(default_factory=Decision)
+    layers: Choices = field(default_factory=dict)
 
     def __call__(self, graph: Graph) -> tuple[Graph, list[Note]]:
         findings = [_real_input(node) for node in graph.inputs if message_bits(node) is None]
         if findings:
             raise UnsupportedError("the chip takes spikes and integers only", findings)
         findings = list(_score_findings(graph, self.decision))
-        largest = (1 << (self.weight_bits - 1)) - 1
         nodes = [
             Node(n.name, integer.Input(n.op.output_shape(()), message_bits(n) or 0)) for n in graph.inputs
         ]
@@ -81,7 +83,7 @@ class Quantise:
         examples = self._examples(graph)
         for node in graph.select(lambda op: op.sends):  # type: ignore[attr-defined]
             try:
-                made, told, exact = self._layer(graph, node, messages, largest, examples)
+                made, told, exact = self._layer(graph, node, messages, self._largest(node), examples)
             except UnsupportedError as error:
                 findings += error.findings
                 messages[node.name] = SPIKE  # so that the layers behind it are asked too
@@ -102,6 +104,11 @@ class Quantise:
                 Node(out.name, integer.Output(shape), (origin(graph, out.inputs[0])[0],), out.source)
             )
         return graph.with_nodes(nodes, level="integer"), notes
+
+    def _largest(self, node: Node) -> int:
+        """The largest magnitude of the weights into a layer."""
+        bits = self.layers.get(node.name, LayerChoice()).weight_bits or self.weight_bits
+        return (1 << (bits - 1)) - 1
 
     def _examples(self, graph: Graph) -> Examples | None:
         """What calibration looks at."""
@@ -134,22 +141,23 @@ class Quantise:
         layer = layer_of(graph, node, self.granularity, messages)
         if findings := list(_neuron_findings(layer, largest)):
             raise UnsupportedError("this layer has no form in the chip's integers", findings)
-        chosen, told = self._chosen(layer, largest, examples)
+        layer, chosen, told = self._chosen(layer, largest, examples)
         made = list(operations(layer, chosen))
         messages |= _potentials(made[-1])
         return made, [*told, *_account(layer, chosen, made[-1])], _exact(layer, chosen, made[-1])
 
     def _chosen(
         self, layer: Layer, largest: int, examples: Examples | None
-    ) -> tuple[Rounded, tuple[str, ...]]:
-        """The layer's integers, and what calibration has to tell about them."""
+    ) -> tuple[Layer, Rounded, tuple[str, ...]]:
+        """The layer, its integers, and what calibration has to tell about them."""
         scales = choose_scales(layer, largest)
         if isinstance(layer.op, Li):
-            return rounded_nearest(layer, scales, largest), ("a read-out: its potentials are sent",)
+            return layer, rounded_nearest(layer, scales, largest), ("a read-out: its potentials are sent",)
         if examples is None:
-            return rounded_nearest(layer, scales, largest), ()
+            return layer, rounded_nearest(layer, scales, largest), ()
         if any(synapse.source not in examples.real for synapse in layer.synapses):
-            return rounded_nearest(layer, scales, largest), ("not calibrated: numbers feed it, not spikes",)
+            told = ("not calibrated: numbers feed it, not spikes",)
+            return layer, rounded_nearest(layer, scales, largest), told
         return calibrated(layer, scales, largest, examples)
 
 
@@ -243,7 +251,7 @@ def _account(layer: Layer, chosen: Rounded, made: Node) -> Iterator[str]:
     lif: integer.Lif | Readout = made.op  # type: ignore[assignment]
     scales = chosen.scales
     for synapse, weight, exponent in zip(layer.synapses, chosen.weights, scales.exponents, strict=True):
-        exact = synapse.op.weight * layer.for_rows(scales.values, synapse.op.weight)
+        exact = synapse.op.weight * layer.for_rows(scales.values, synapse)
         error = math.sqrt(float(np.mean((weight * 2.0**exponent - exact) ** 2)))
         size = math.sqrt(float(np.mean(exact**2))) or 1.0
         yield f"weights of {synapse.name}: rms error {100 * error / size:.2f} % (exponent {exponent})"

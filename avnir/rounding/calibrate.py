@@ -25,12 +25,14 @@ decide a near tie differently.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from avnir.ir.operation import Array
+from avnir.ir.real_sparse import Sparse
 from avnir.numerics import fixed
 from avnir.rounding.decision import Counts
 from avnir.rounding.examples import Examples
@@ -44,21 +46,26 @@ FRACTIONS = (1.0, 1.05, 1.1, 1.2, 1.3, 0.95, 0.9, 0.85, 0.8, 0.7)
 """Of the data-free scale; above 1 the largest weights are clipped."""
 SAME = 1e-12
 """float64's own rounding of a scale."""
+MAX_PLACES = 1 << 27
+"""Places for a weight that are searched of listed synapses: a matrix of 1 GiB in float64."""
 
 
 def calibrated(
     layer: Layer, scales: Scales, largest: int, examples: Examples
-) -> tuple[Rounded, tuple[str, ...]]:
-    """The best integers of a layer, and what to tell about them; their spikes join `examples.arrived`.
+) -> tuple[Layer, Rounded, tuple[str, ...]]:
+    """The layer, its best integers, and what to tell about them; their spikes join `examples.arrived`.
 
-    `scales` are the data-free ones, `largest` is the largest magnitude of a weight.
+    `scales` are the data-free ones, `largest` is the largest magnitude of a weight. Listed synapses are
+    given back as matrices where they were searched: feedback may give a weight to a place that has none.
     """
-    search = _Search(layer, largest, examples)
+    told: tuple[str, ...]
     first = rounded_nearest(layer, scales, largest)
-    told = tuple(_left_alone(layer, examples))
-    if unrounded(layer, first):
-        chosen, told = first, ("not calibrated: rounding changes no weight and no threshold",)
+    if reason := _kept(layer, first):
+        chosen, told = first, (f"not calibrated: {reason}",)
     else:
+        layer = layer.filled()
+        told = tuple(_left_alone(layer, examples))
+        search, first = _Search(layer, largest, examples), rounded_nearest(layer, scales, largest)
         chosen = search.best(first)
         before, now = (f"{100 * search.agreement(integers):.3f} %" for integers in (first, chosen))
         steps, samples = examples.extent
@@ -67,7 +74,15 @@ def calibrated(
     examples.arrived[layer.node.name] = _sent(layer, chosen, examples, examples.arrived)
     if examples.labels is not None:
         examples.free[layer.node.name] = _sent(layer, first, examples, examples.free)
-    return chosen, told
+    return layer, chosen, told
+
+
+def _kept(layer: Layer, first: Rounded) -> str:
+    """Why a layer's data-free integers stay, if they do."""
+    if unrounded(layer, first):
+        return "rounding changes no weight and no threshold"
+    places = max((math.prod(s.op.size) for s in layer.synapses if isinstance(s.op, Sparse)), default=0)
+    return f"its listed synapses have {places} places, more than {MAX_PLACES}" if places > MAX_PLACES else ""
 
 
 def _sent(layer: Layer, integers: Rounded, examples: Examples, before: Mapping[str, Array]) -> Array:

@@ -21,7 +21,8 @@ def connection(synapse: Synapse, weight: Array, exponent: int) -> integer.Connec
             return Sparse.of(weight, exponent, lag=lag)
         return integer.Dense(weight, exponent, lag=lag)
     if op.kind == "Sparse":
-        order = np.lexsort((op.target, op.source))
+        kept = np.flatnonzero(weight) if np.any(weight) else np.arange(len(weight))
+        order = kept[np.lexsort((op.target[kept], op.source[kept]))]
         return Sparse(
             weight[order], exponent, lag=lag, size=op.size, source=op.source[order], target=op.target[order]
         )

@@ -8,13 +8,13 @@ on the integer layer; costs do not add up where one makes up for another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from avnir.ir import integer
-from avnir.ir.graph import Graph, Node
+from avnir.ir.graph import Graph
 from avnir.ir.operation import Array
 from avnir.ir.real import Lif
 from avnir.numerics import fixed
@@ -49,8 +49,7 @@ def _cost(layer: Layer, integers: Graph, examples: Examples) -> RoundingCost:
     chip: integer.Lif = integers[layer.node.name].op  # type: ignore[assignment]
     model: Lif = layer.op  # type: ignore[assignment]
     spikes = [examples.modelled(synapse) for synapse in layer.synapses]
-    weights = [_in_steps(integers[synapse.name]) for synapse in layer.synapses]
-    delivered = summed(layer, weights, spikes)
+    delivered = _delivered(layer, integers, spikes)
     current = summed(layer, [synapse.op.weight for synapse in layer.synapses], spikes)
 
     def changed(neurons: integer.Lif | Lif, given: Array) -> int:
@@ -63,13 +62,19 @@ def _cost(layer: Layer, integers: Graph, examples: Examples) -> RoundingCost:
         threshold=changed(model.replace(threshold=chip.threshold / chip.scale), current),
         decay=changed(_with_decays(model, chip), current),
         bias=changed(model.replace(bias=_bias(chip)), current),
-        together=changed(chip, delivered.astype(np.int64)),
+        together=changed(chip, delivered),
     )
 
 
-def _in_steps(connection: Node) -> Array:
-    op: integer.Connection = connection.op  # type: ignore[assignment]
-    return op.weight * 2.0**op.exponent
+def _delivered(layer: Layer, integers: Graph, spikes: Sequence[Array]) -> Array:
+    """What the integer connections make of `spikes`, `[T, B, *source]` each: int64 `[T, B, *shape]`."""
+    steps, batch = spikes[0].shape[:2]
+    total = np.zeros((steps * batch, *layer.shape), np.int64)
+    for synapse, sent in zip(layer.synapses, spikes, strict=True):
+        connection: integer.Connection = integers[synapse.name].op  # type: ignore[assignment]
+        rows = sent.reshape(steps * batch, *sent.shape[2:]).astype(np.int64)
+        total += connection.step(rows, {}).reshape(total.shape)
+    return total.reshape(steps, batch, *layer.shape)
 
 
 def _with_decays(op: Lif, chip: integer.Lif) -> Lif:

@@ -44,7 +44,7 @@ def different(layer: Layer, first: Array, second: Array) -> Array:
 def _sums(synapse: Synapse, weight: Array, spikes: Array) -> Array:
     steps, batch = spikes.shape[:2]
     flat = spikes.reshape(steps * batch, *spikes.shape[2:]).astype(np.float64)
-    if isinstance(synapse.op, real.Linear):
+    if not isinstance(synapse.op, real.Conv2d):
         flat = flat.reshape(len(flat), -1)
     made = synapse.op.replace(weight=weight).step(flat, {})
     return np.asarray(made.reshape(steps, batch, *made.shape[1:]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Synapse:
     """One synapse into a layer; its weights are for the messages of its source, whole numbers.
 
     `peak` is the largest |message| that the source can send, `exact` that they are; `sparse` says that
-    most weights are 0.
+    most weights are 0. Weights come in rows: one for each output, of a convolution for each channel.
     """
 
     name: str
@@ -51,6 +52,41 @@ class Synapse:
     lag: int
     sparse: bool = False
     exact: bool = True
+
+    @property
+    def rows(self) -> int:
+        """How many rows of weights there are."""
+        return self.op.size[0] if isinstance(self.op, Sparse) else len(self.op.weight)
+
+    @cached_property
+    def row(self) -> Array:
+        """Which row each entry along the first axis of the weights belongs to."""
+        return self.op.target if isinstance(self.op, Sparse) else np.arange(len(self.op.weight))
+
+    @cached_property
+    def largest(self) -> Array:
+        """The largest |weight| of each row, float64 `[rows]`."""
+        found = np.zeros(self.rows)
+        np.maximum.at(found, self.row, np.abs(self.op.weight).max(axis=tuple(range(1, self.op.weight.ndim))))
+        return found
+
+    def sampled(self, count: int) -> Synapse:
+        """The synapses of about `count` of its inputs, evenly spread; of a convolution of its taps."""
+        if isinstance(self.op, Sparse):
+            few = self.op.source % max(1, self.op.size[1] // count) == 0
+            kept = {name: getattr(self.op, name)[few] for name in ("source", "target", "weight")}
+            return replace(self, op=self.op.replace(**kept))
+        weight = self.op.weight.reshape(self.rows, -1)
+        return replace(self, op=Linear(weight[:, :: max(1, weight.shape[1] // count)]))
+
+    def filled(self) -> Synapse:
+        """With a Linear in the place of a Sparse, so that every place in a row may get a weight."""
+        op = self.op
+        if not isinstance(op, Sparse):
+            return self
+        weight = np.zeros(op.size)
+        weight[op.target, op.source] = op.weight
+        return replace(self, op=Linear(weight), sparse=True)
 
     def worst(self, weight: Array) -> Array:
         """The largest |sum| of `weight` per row, over all inputs; binary messages add one sign only."""
@@ -83,17 +119,22 @@ class Layer:
     def alpha(self) -> Array:
         return np.zeros(()) if self.op.alpha is None else self.op.alpha
 
+    def filled(self) -> Layer:
+        """With a matrix in the place of each list of synapses."""
+        return replace(self, synapses=tuple(synapse.filled() for synapse in self.synapses))
+
     def per_neuron(self, values: Array) -> Array:
         """The largest |value| of each group's neurons, `[groups]`; `values` broadcast to the shape."""
         return np.abs(np.broadcast_to(values, self.shape)).reshape(self.groups, -1).max(axis=1)
 
     def per_row(self, values: Array) -> Array:
-        """The largest |value| of each group's rows, `[groups]`; `values` `[rows, ...]`."""
+        """The largest |value| of each group's rows, `[groups]`; `values` `[rows]`."""
         return np.abs(values).reshape(self.groups, -1).max(axis=1)
 
-    def for_rows(self, values: Array, weight: Array) -> Array:
+    def for_rows(self, values: Array, synapse: Synapse) -> Array:
         """A value of each group, for each row of a synapse's weights, to multiply them with."""
-        return np.repeat(values, len(weight) // self.groups).reshape(-1, *(1,) * (weight.ndim - 1))
+        of_rows = np.repeat(values, synapse.rows // self.groups)[synapse.row]
+        return of_rows.reshape(-1, *(1,) * (synapse.op.weight.ndim - 1))
 
     def for_neurons(self, values: Array) -> Array:
         """A value of each group, for each neuron: 0-d where there is one group."""
@@ -103,7 +144,7 @@ class Layer:
 
     def scaled(self, synapse: Synapse, scales: Array, exponent: int) -> Array:
         """The weights of one of its synapses in integer steps, not yet rounded."""
-        return np.asarray(synapse.op.weight * self.for_rows(scales, synapse.op.weight) / (1 << exponent))
+        return np.asarray(synapse.op.weight * self.for_rows(scales, synapse) / (1 << exponent))
 
     def accumulated(self, worst: Array) -> Array:
         """The largest |current| that a summed input of at most `worst` in every step builds up."""
@@ -119,25 +160,15 @@ def layer_of(
     `messages` says what those mean that are no spikes.
     """
     assert isinstance(neuron.op, Lif | Li)
-    synapses = tuple(_filled(s) for s in synapses_of(graph, neuron.inputs, messages or {}))
+    synapses = synapses_of(graph, neuron.inputs, messages or {})
     apart = granularity == "channel" and isinstance(neuron.op, Lif)
-    groups = math.gcd(*(len(s.op.weight) for s in synapses)) if apart else 1
+    groups = math.gcd(*(synapse.rows for synapse in synapses)) if apart else 1
     return Layer(neuron, neuron.op, graph.shapes[neuron.name], synapses, groups)
 
 
 def synapses_of(graph: Graph, names: Sequence[str], messages: Mapping[str, Message]) -> tuple[Synapse, ...]:
     """The synapses that end in the nodes `names` of a merged graph."""
     return tuple(_synapse(graph, _synapse_node(graph, name), messages) for name in names)
-
-
-def _filled(synapse: Synapse) -> Synapse:
-    """With a Linear in the place of a Sparse: a layer's scales go by rows."""
-    op = synapse.op
-    if not isinstance(op, Sparse):
-        return synapse
-    weight = np.zeros(op.size)
-    weight[op.target, op.source] = op.weight
-    return replace(synapse, op=Linear(weight), sparse=True)
 
 
 def origin(graph: Graph, name: str) -> tuple[str, int]:

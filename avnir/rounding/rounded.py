@@ -39,8 +39,8 @@ class Rounded:
         return Rounded(
             replace(self.scales, values=np.where(chosen, other.scales.values, self.scales.values)),
             tuple(
-                np.where(layer.for_rows(chosen, a), b, a)
-                for a, b in zip(self.weights, other.weights, strict=True)
+                np.where(layer.for_rows(chosen, synapse), b, a)
+                for synapse, a, b in zip(layer.synapses, self.weights, other.weights, strict=True)
             ),
             np.where(neurons, other.threshold, self.threshold),
             np.where(neurons, other.bias, self.bias),

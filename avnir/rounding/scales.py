@@ -6,6 +6,7 @@ The rule is in `avnir.passes.quantise`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from avnir.ir.operation import Array
 from avnir.numerics import fixed
 from avnir.rounding.feedback import nearest
-from avnir.rounding.neuron_layer import Layer
+from avnir.rounding.neuron_layer import Layer, Synapse
 
 CURRENT_LIMIT = fixed.STATE_LIMIT >> fixed.ALIGN
 """2^17: a summed input of this size overflows the 24-bit current."""
@@ -55,7 +56,7 @@ def choose_scales(layer: Layer, largest: int) -> Scales:
     )
     full = np.minimum(_weight_limit(layer, largest), limit)
     full = np.where(np.isfinite(full), full, 1.0)
-    sizes = [float((layer.per_row(s.op.weight) * full).max()) for s in layer.synapses]
+    sizes = [float((layer.per_row(s.largest) * full).max()) for s in layer.synapses]
     scales = Scales(full, limit, tuple(_exponent(size, largest) for size in sizes))
     scales = whole_thresholds(layer, _finer(layer, _least_lost(layer, scales, largest)))
     while np.any((worst := layer.accumulated(_worst_sum(layer, scales, largest))) >= CURRENT_LIMIT):
@@ -83,25 +84,24 @@ def _least_lost(layer: Layer, full: Scales, largest: int) -> Scales:
     """The scales at which rounding loses least, among fractions of the full ones; the largest of equals."""
     fractions = [k / largest for k in range(largest, largest // 2, -1)]
     fractions += list(CLIPPED) if largest <= FEW else []
+    sampled = [synapse.sampled(SAMPLED) for synapse in layer.synapses]
     best, least = full, np.full(layer.groups, math.inf)
     for fraction in fractions:
         tried = full.times(fraction)
-        lost = _lost(layer, tried, largest)
+        lost = _lost(layer, sampled, tried, largest)
         better = lost < least * (1 - 1e-9)
         best = replace(full, values=np.where(better, tried.values, best.values))
         least = np.where(better, lost, least)
     return best
 
 
-def _lost(layer: Layer, scales: Scales, largest: int) -> Array:
+def _lost(layer: Layer, synapses: Sequence[Synapse], scales: Scales, largest: int) -> Array:
     """The squared rounding error of the sampled weights, in units of the model, `[groups]`."""
     total = np.zeros(layer.groups)
-    for synapse, exponent in zip(layer.synapses, scales.exponents, strict=True):
-        rows = synapse.op.weight.reshape(len(synapse.op.weight), -1)
-        rows = rows[:, :: max(1, rows.shape[1] // SAMPLED)]
-        scaled = rows * layer.for_rows(scales.values, rows) / (1 << exponent)
+    for synapse, exponent in zip(synapses, scales.exponents, strict=True):
+        scaled = layer.scaled(synapse, scales.values, exponent)
         error = (scaled - np.clip(np.rint(scaled), -largest, largest)) * (1 << exponent)
-        total += (error**2).reshape(layer.groups, -1).sum(axis=1)
+        total += synapse.op.synapses_summed(error**2).reshape(layer.groups, -1).sum(axis=1)
     return total / scales.values**2
 
 
@@ -111,13 +111,13 @@ def _ratio(limit: float, values: Array) -> Array:
 
 def _weight_limit(layer: Layer, largest: int) -> Array:
     """The scales at which the synapse with the smallest weights uses all its bits without an exponent."""
-    used = [float(np.abs(s.op.weight).max()) for s in layer.synapses if np.any(s.op.weight)] or [1.0]
+    used = [float(s.largest.max()) for s in layer.synapses if np.any(s.largest)] or [1.0]
     common = min(largest / min(used), (largest << fixed.WEIGHT_EXPONENT.high) / max(used))
     scales = np.full(layer.groups, common)
     limits = [
         _ratio(
-            largest << _exponent(common * float(np.abs(s.op.weight).max()), largest),
-            layer.per_row(s.op.weight),
+            largest << _exponent(common * float(s.largest.max()), largest),
+            layer.per_row(s.largest),
         )
         for s in layer.synapses
     ]

@@ -80,7 +80,7 @@ def test_every_layer_of_a_network_is_at_least_as_good_on_the_data(seed: int) -> 
         scales = choose_scales(layer, 7)
         wanted = seen.real[node.name]
         alone = dataclasses.replace(seen, arrived=dict(seen.arrived))
-        chosen, _ = calibrated(layer, scales, 7, seen)
+        layer, chosen, _ = calibrated(layer, scales, 7, seen)
         assert all(np.abs(weight).max() <= 7 for weight in chosen.weights)
         assert layer.accumulated(chosen.worst_sum(layer)).max() < CURRENT_LIMIT
         unequal = seen.arrived[node.name] != wanted

@@ -1,0 +1,1 @@
+"""What each approximation of the chip costs, and what wins it back."""
