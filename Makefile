@@ -7,12 +7,16 @@ DEMO := out/av_digits_loihi2
 # It declares torchvision, which is not needed for it and may bring another build of torch.
 NORSE := norse==1.1.0
 
-.PHONY: demo test test-core check lava clean
+.PHONY: demo gate test test-core check lava clean
 
 demo: $(DONE) lava
 	$(BIN)/avnir export examples/av_digits.pt --target loihi2 --out $(DEMO)
 	$(BIN)/avnir verify examples/av_digits.pt --target loihi2 --backend cpu --backend lava
 	@echo "The exported folder is $(DEMO); open $(DEMO)/report.html in a browser."
+
+# The networks here against their budgets, in Lava too; the verdict in out/gate.md, JUnit in out/gate.xml.
+gate: $(DONE) lava
+	$(BIN)/avnir verify --budget examples/avnir.toml --junit out/gate.xml --summary out/gate.md
 
 # A process for each core, up to four; a file's tests stay in one, with what they set up.
 test: $(DONE) lava

@@ -1,48 +1,75 @@
-"""`avnir verify`: every stage of a deployment against the PyTorch spikes."""
+"""`avnir verify`: every stage of a deployment against the PyTorch spikes, and what it must reach."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from avnir.cli.bits import weight_bits_option
-from avnir.cli.calibration import calibrate_option, calibration_line
-from avnir.cli.chips import chip_options
-from avnir.cli.compiled import compiled_for
-from avnir.cli.output import emit, json_option
-from avnir.cli.source import Request, model_options, open_source
+from avnir.cli.calibration import calibration_line
+from avnir.cli.compiled import compiled_for, program_option
+from avnir.cli.gates import Asked, Job, gate_options, jobs
+from avnir.cli.output import json_option
+from avnir.cli.source import Request, Source, model_options, open_source
 from avnir.cli.stages import compared, show
+from avnir.cli.verdict import Reports, finish, report_options, show_gates
+from avnir.cli.workers import Where, worker_options
+
+if TYPE_CHECKING:
+    from avnir.compile import Compiled
+    from avnir.cost.synops import SynapticOperations
+    from avnir.ir.operation import Array
+    from avnir.target import Target
+    from avnir.trace import Trace
+    from avnir.verify.gate import Verdict
+    from avnir.verify.golden import Golden
+    from avnir.verify.stages import Verification
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One model, compiled and run over `inputs[name]` `[T, B, *shape]`; what the integers sent."""
+
+    chip: Target
+    compiled: Compiled
+    inputs: dict[str, Array]
+    integer: Trace
+    verification: Verification
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How one call verifies: whose integers, if not MODEL's own; what it records; where; and how loudly."""
+
+    program: Path | None
+    record: Path | None
+    where: Where
+    quiet: bool
 
 
 @click.command("verify")
-@model_options
+@partial(model_options, required=False)
+@gate_options
+@report_options
+@program_option
+@worker_options
 @click.option(
-    "--target", "target_name", default="loihi2", show_default=True, help="Chip; see `avnir targets`."
+    "--record",
+    type=click.Path(path_type=Path),
+    help="Write the integers' spikes to this file, for --golden, if all stages are equal.",
 )
-@click.option(
-    "--backend", "backends", multiple=True, default=("cpu",), show_default=True, help="May be repeated."
-)
-@click.option("--samples", type=click.IntRange(1), help="Use the first N samples only.")
-@weight_bits_option
-@calibrate_option
-@chip_options
-@click.option(
-    "--min-agreement", type=click.FloatRange(0, 1), help="Fail below this share of equal spike slots."
-)
-@click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Fail below this accuracy of the integers.")
-@click.option("--max-synops", type=click.FloatRange(0), help="Fail above this many stored SynOps a sample.")
 @json_option
 def command(
     request: Request,
-    target_name: str,
-    backends: tuple[str, ...],
-    samples: int | None,
-    weight_bits: int | None,
-    calibrate: str | None,
-    chips: int,
-    cores: int | None,
-    min_agreement: float | None,
-    min_accuracy: float | None,
-    max_synops: float | None,
+    asked: Asked,
+    reports: Reports,
+    program: Path | None,
+    record: Path | None,
+    where: Where,
     as_json: bool,
 ) -> None:
     """Compare snnTorch, graph, integers and backends on MODEL's examples or on --inputs.
@@ -50,49 +77,132 @@ def command(
     MODEL is a model.pt, package.module:build (imports and runs your own code, with --weights, --inputs and
     --time), or a NIR file (its graph in float64 is the reference, as there is no snnTorch model; with
     --inputs). The graph must equal snnTorch and every backend must equal the integer definition, in every
-    spike (else exit status 1). How far the integers are from the model is reported, and gated where asked.
+    spike (else exit status 1). How far the integers are from the model is reported, and gated where asked:
+    by options, or by MODEL's table in the budget file avnir.toml, which options overrule.
+
+    Without MODEL every model of the budget file is verified, and one verdict given. Reports are written
+    whether it passes or fails.
     """
+    from avnir.errors import AvnirError, UserError
+
+    wanted, several = jobs(request, asked), not request.model
+    for option, path in (("--record", record), ("--program", program)):
+        if several and path is not None:
+            raise UserError(f"{option} means one model; name it")
+    way = _Way(program, record, where, quiet=as_json)
+    verdicts: dict[str, Verdict] = {}
+    refused: dict[str, AvnirError] = {}
+    for job in wanted:
+        name = job.request.model
+        if several and not as_json:
+            click.echo(f"\n{name}\n")
+        try:
+            verdicts[name] = _verified(job, way)
+        except AvnirError as error:
+            refused[name] = error
+    finish(verdicts, refused, reports, as_json, several)
+
+
+def _verified(job: Job, way: _Way) -> Verdict:
+    """Run and judge one model, record its golden trace if asked, and print what was found unless quiet."""
+    from avnir.cost.synops import count
+
+    started = time.perf_counter()
+    run = _run(job, way)
+    synops = count(run.compiled.program, run.inputs, run.integer)
+    verdict = _judged(job, run, synops, golden=way.record is None)
+    verdict = replace(verdict, seconds=time.perf_counter() - started)
+    if not way.quiet:
+        _show(job, run, synops, verdict)
+    if way.record is not None:
+        _record(run, way.record)
+    return verdict
+
+
+def _record(run: _Run, path: Path) -> None:
+    if run.verification.equal:
+        _golden(run).save(path)
+    told = "recorded" if run.verification.equal else "not recorded, as stages differ:"
+    click.echo(f"{told} {path}", err=True)
+
+
+def _run(job: Job, way: _Way) -> _Run:
     from avnir import target
     from avnir.backend import REFERENCES, find, installed
-    from avnir.cli.inputs import checked_labels, first_samples
-    from avnir.cost.cores import cores_record, cores_text
-    from avnir.cost.synops import count
-    from avnir.errors import DataError, GateError
-    from avnir.trace import checked_inputs
 
-    chip = target.load(target_name)
-    for name in backends:
+    budget = job.budget
+    chip = target.load(budget.target)
+    for name in budget.backends:
         if name not in installed(REFERENCES):
             find(name)
-    source = open_source(request)  # loads torch: after the checks that need none
+    source = open_source(job.request)  # loads torch: after the checks that need none
+    inputs, labels = _inputs(source, budget.samples)
+    widths = budget.weight_bits, budget.calibrate
+    compiled = compiled_for(source, chip, *widths, budget.chips, budget.cores, way.program)
+    verification, integer = compared(source, compiled.program, budget.backends, inputs, labels, way.where)
+    return _Run(chip, compiled, inputs, integer, verification)
+
+
+def _inputs(source: Source, samples: int | None) -> tuple[dict[str, Array], Array | None]:
+    """The first samples of the source's inputs and labels, checked."""
+    from avnir.cli.inputs import checked_labels, first_samples
+    from avnir.errors import DataError
+    from avnir.trace import checked_inputs
+
     if source.inputs is None:
         raise DataError(
             f"{source.name} holds no example inputs; give --inputs FILE.npz, [T, B, ...] per input"
         )
     inputs, labels = first_samples(checked_inputs(source.graph, source.inputs), source.labels, samples)
-    batch = next(iter(inputs.values())).shape[1]
-    labels = checked_labels(labels, batch)
-    compiled = compiled_for(source, chip, weight_bits, calibrate, chips, cores)
-    verification, integer = compared(source, compiled.program, backends, inputs, labels)
-    synops = count(compiled.program, inputs, integer)
-    if as_json:
-        emit(
-            {
-                **verification.record(),
-                "target": chip.name,
-                "program": compiled.program.digest,
-                "placement": cores_record(compiled.placement),
-                "synops_per_sample": dict(synops.total),
-            }
-        )
-    else:
-        show(verification)
-        if calibrate:
-            click.echo(calibration_line(compiled.program, calibrate))
-        totals = ", ".join(f"{value:,.0f} {name}" for name, value in synops.total.items())
-        click.echo(f"SynOps a sample: {totals}; {cores_text(compiled.placement)} of {chip.title}")
-    verification.gate(min_agreement, min_accuracy)
-    if max_synops is not None and synops.total["stored"] > max_synops:
-        raise GateError(
-            f"verification failed: {synops.total['stored']:.0f} SynOps a sample, above {max_synops:.0f}"
-        )
+    return inputs, checked_labels(labels, next(iter(inputs.values())).shape[1])
+
+
+def _judged(job: Job, run: _Run, synops: SynapticOperations, golden: bool) -> Verdict:
+    """Every demand on a run; that of the golden trace only where `golden`."""
+    from avnir.cost.cores import cores_record
+    from avnir.verify.gate import Measures, Verdict, checks
+    from avnir.verify.golden import Golden, check_golden
+
+    limits, placement = job.budget.limits, run.compiled.placement
+    latency = _latency(run) if "max_latency" in limits else None
+    measures = Measures.of(run.verification, placement.cores, synops.total["stored"], latency)
+    verdict = Verdict(
+        model=job.request.model,
+        target=run.chip.name,
+        program=run.compiled.program.digest,
+        verification=run.verification,
+        measures=measures,
+        checks=checks(run.verification, measures, limits, job.request.model),
+        costs={"placement": cores_record(placement), "synops_per_sample": dict(synops.total)},
+    )
+    if not golden or job.budget.golden is None:
+        return verdict
+    recorded = Golden.load(job.budget.golden)
+    check, comparison = check_golden(recorded, _golden(run), job.budget.golden, job.request.model)
+    return replace(verdict, checks=(*verdict.checks, check), golden=comparison)
+
+
+def _latency(run: _Run) -> float:
+    """Seconds of a window, the mean over the samples."""
+    from avnir.cost.latency import latency
+
+    compiled = run.compiled
+    timed = latency(compiled.program, compiled.placement, run.chip, run.inputs, run.integer)
+    return float(timed.windows.mean()) * 1e-9
+
+
+def _golden(run: _Run) -> Golden:
+    from avnir.verify.golden import Golden
+
+    return Golden.of(run.compiled.program, run.inputs, run.integer)
+
+
+def _show(job: Job, run: _Run, synops: SynapticOperations, verdict: Verdict) -> None:
+    from avnir.cost.cores import cores_text
+
+    show(run.verification)
+    if job.budget.calibrate:
+        click.echo(calibration_line(run.compiled.program, job.budget.calibrate))
+    totals = ", ".join(f"{value:,.0f} {name}" for name, value in synops.total.items())
+    click.echo(f"SynOps a sample: {totals}; {cores_text(run.compiled.placement)} of {run.chip.title}")
+    show_gates(verdict)

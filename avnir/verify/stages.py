@@ -59,23 +59,22 @@ class Verification:
             "accuracy": dict(self.accuracy),
         }
 
-    def gate(self, min_agreement: float | None = None, min_accuracy: float | None = None) -> None:
-        """Raise GateError naming everything that is not equal or below what was asked."""
+    @property
+    def undecided(self) -> str | None:
+        """Why nothing could be compared with the graph, or None."""
+        if len(self.ties) < self.samples:
+            return None
+        return "in every sample float32's rounding decides a spike, nothing could be compared"
+
+    def gate(self) -> None:
+        """Raise GateError naming every pair of stages that must be equal and is not."""
         problems = [
             f"{c.second} differs from {c.first}, first at {c.divergence or 'the outputs'}"
             for c in self.exact
             if not c.identical
         ]
-        if len(self.ties) == self.samples:
-            problems.append("in every sample float32's rounding decides a spike, nothing could be compared")
-        found = self.quantisation.agreement
-        if min_agreement is not None and found < min_agreement:
-            problems.append(f"spike agreement of the integers is {found:.6f}, below {min_agreement}")
-        reached = self.accuracy.get(INTEGER)
-        if min_accuracy is not None and reached is None:
-            problems.append("accuracy was asked for, but the inputs have no labels")
-        elif min_accuracy is not None and reached is not None and reached < min_accuracy:
-            problems.append(f"accuracy of the integers is {reached:.4f}, below {min_accuracy}")
+        if self.undecided:
+            problems.append(self.undecided)
         if problems:
             raise GateError("verification failed: " + "; ".join(problems))
 
@@ -167,3 +166,19 @@ def _share(comparison: Comparison, name: str) -> str:
         if layer.layer == name:
             return f"{np.floor(1e5 * layer.agreement) / 1e3:g} %"
     return "-"
+
+
+def divergence_table(verification: Verification) -> Sequence[tuple[str, ...]]:
+    """One row per comparison that must be exact and is not: where it first differs.
+
+    Columns: which stages, layer, neuron, step, sample, what the first and what the second sent.
+    """
+    return [_difference(comparison) for comparison in verification.exact if not comparison.identical]
+
+
+def _difference(comparison: Comparison) -> tuple[str, ...]:
+    name, where = f"{comparison.first} = {comparison.second}", comparison.divergence
+    if where is None:
+        return name, "outputs alone", *["-"] * 5
+    neuron = ", ".join(map(str, where.neuron))
+    return name, where.layer, neuron, *map(str, (where.step, where.sample, where.first, where.second))
