@@ -19,9 +19,8 @@ from avnir.cli.output import emit, json_option
 from avnir.cli.source import Request, Source, model_options, open_source, sha256
 
 if TYPE_CHECKING:
-    from avnir.compile import Compiled
     from avnir.export.nir_schema import Form
-    from avnir.verify.stages import Verification
+    from avnir.report.deployment import Deployment
 
 MANIFEST = "manifest.json"
 PLACEMENT = "placement.json"
@@ -79,7 +78,8 @@ def command(
     NIR file without --inputs is written with nothing compared, and says so.
     """
     from avnir import target
-    from avnir.cli.stages import compared, show
+    from avnir.cli.deployment import compared_run, deployment_of
+    from avnir.cli.stages import show
     from avnir.cost.cores import cores_record, cores_text
 
     chip = target.load(target_name)
@@ -88,12 +88,14 @@ def command(
     compiled = compiled_for(source, chip, weight_bits, calibrate, chips, cores)
     if netx:
         compiled = for_netx(compiled, chip, chips, cores)
-    verification, integers = None, None
+    run = None
     if source.inputs is not None:
-        verification, integers = compared(source, compiled.program, ["cpu"], source.inputs, source.labels)
-        verification.gate()
+        run = compared_run(source, compiled.program, ["cpu"], source.inputs, source.labels)
+        run.verification.gate()
+    verification, integers = (None, None) if run is None else (run.verification, run.stages.integer)
     netx_run = netx_record(compiled.program, source.inputs, integers) if netx else {}
-    manifest = write_folder(folder, source, compiled, verification, onnx, netx, nir_form)
+    deployment = deployment_of(source, compiled, chip, run, source.inputs)
+    manifest = write_folder(folder, source, deployment, onnx, netx, nir_form)
     record = {"folder": str(folder), **manifest, "placement": cores_record(compiled.placement)}
     record |= {"netx": netx_run} if netx else {}
     record |= {} if verification is None else verification.record()
@@ -123,8 +125,7 @@ def command(
 def write_folder(
     folder: Path,
     source: Source,
-    compiled: Compiled,
-    verification: Verification | None,
+    deployment: Deployment,
     onnx: bool,
     netx: bool,
     nir_form: Form,
@@ -137,6 +138,7 @@ def write_folder(
     from avnir.hardware.lava.script import script
     from avnir.report.html import report
 
+    compiled, run = deployment.compiled, deployment.run
     with atomic_folder(folder, MANIFEST) as made:
         left_out: dict[str, str] = {}
         if nir_form == "strict":  # asked for: refused where there is none
@@ -148,7 +150,7 @@ def write_folder(
         (made / PLACEMENT).write_text(compiled.placement.json(), encoding="utf-8")
         left_out |= _written(made / "program.nir", lambda path: write_program_nir(compiled.program, path))
         (made / "lava.py").write_text(script(compiled.program), encoding="utf-8")
-        (made / "report.html").write_text(report(source.name, compiled, verification), encoding="utf-8")
+        (made / "report.html").write_text(report(deployment), encoding="utf-8")
         if onnx:
             from avnir.export.onnx_write import write_onnx
 
@@ -164,7 +166,7 @@ def write_folder(
             "target": compiled.program.target,
             "silicon": SILICON,
             "model": dict(source.record),
-            "compared_samples": 0 if verification is None else verification.samples,
+            "compared_samples": 0 if run is None else run.verification.samples,
             "program": compiled.program.digest,
             "files": {str(path.relative_to(made)): sha256(path) for path in files},
             **({"left_out": left_out} if left_out else {}),

@@ -1,126 +1,150 @@
-"""The report as one self-contained HTML file: tables, readable on any screen, light and dark."""
+"""The report as one self-contained HTML file: readable without its script, which adds rasters and zooming."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+import base64
+import hashlib
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from avnir import __version__
-from avnir.compile import Compiled
-from avnir.cost.cores import cores_text
-from avnir.ir.latency import latencies
-from avnir.place.table import core_rows
-from avnir.target import load
-from avnir.verify.stages import Verification, layer_table
+from avnir.cost.costs import Costs
+from avnir.program import Program
+from avnir.report.deployment import Deployment, Run
+from avnir.report.figures import Table, table
+from avnir.report.view_accuracy import accuracy_view
+from avnir.report.view_agreement import agreement_view
+from avnir.report.view_attribution import attribution_view
+from avnir.report.view_cores import cores_view
+from avnir.report.view_costs import energy_view, synops_view
+from avnir.report.view_latency import latency_view
+from avnir.report.view_network import NetworkView, network_view
+from avnir.report.view_provenance import passes_view, provenance_view
+from avnir.report.view_raster import raster_view
+from avnir.report.view_verdict import verdict_view
 from avnir.verify.where import COLUMNS, parts
 
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; }
-caption { text-align: left; font-weight: 600; padding: .3rem 0; white-space: nowrap; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
-th, td { text-align: left; }
-.number { font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
-.scroll { margin: 1.5rem 0; }
-.verdict { border-left: .4rem solid; padding: .3rem .8rem; }
-.equal { border-color: #2a7d4f; } .differs { border-color: #b3261e; }
-li { overflow-wrap: anywhere; }
-"""
-
-_NOT_COMPARED = (
-    '<p class="verdict"><strong>Nothing was compared.</strong> The model came without example inputs, so '
-    "that no spike of this export was checked. Not tested on silicon.</p>"
-)
-
-_WHERE = (
-    "<p>Layers that send spikes are exact: they do the model's operation, with weights, decays and "
-    "thresholds in the chip's integers. Layers that send numbers are rounded where what they send is not the "
-    "number of the model. What runs on the host runs outside of the chip, for every sample.</p>"
-)
+SECTIONS = {
+    "verdict": "Verdict",
+    "network": "The network",
+    "agreement": "Agreement by layer",
+    "rasters": "Spikes side by side",
+    "accuracy": "Where accuracy went",
+    "cores": "The cores",
+    "refused": "Costs",
+    "latency": "Latency",
+    "operations": "Synaptic operations",
+    "energy": "Energy",
+    "passes": "What each pass did",
+    "provenance": "Versions and digests",
+}
+"""Titles by anchor, which is the name of the template too, in the order of the page."""
 
 
-def report(model: str, compiled: Compiled, verification: Verification | None) -> str:
-    """The page for one exported model; without a verification it says that nothing was compared."""
+def report(deployment: Deployment) -> str:
+    """The page; the same deployment gives the same bytes. Without a run it says that nothing was compared."""
+    page = _page(deployment)
+    script = _script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            title=f"{deployment.name} on {deployment.chip.title}",
+            page=page,
+            sections=[(anchor, title) for anchor, title in SECTIONS.items() if anchor in page],
+            titles=SECTIONS,
+            script=Markup(script),
+            script_digest=digest,
+        )
+    )
+
+
+def _page(deployment: Deployment) -> dict[str, Any]:
+    """What the templates show: a section by its anchor, where there is something to say in it."""
+    compiled, costs = deployment.compiled, deployment.costs
+    causes = deployment.attribution
+    return {
+        "name": deployment.name,
+        "chip": deployment.chip.title,
+        "version": __version__,
+        "digest": compiled.program.digest,
+        "verdict": verdict_view(deployment),
+        **_network(deployment),
+        **({} if deployment.run is None else _compared(deployment.run, compiled.program)),
+        "attribution": None if causes is None else attribution_view(causes),
+        "cores": cores_view(compiled.placement, deployment.chip, None if costs is None else costs.timed),
+        **({"refused": deployment.refused} if deployment.refused else {}),
+        **({} if costs is None else _costs(costs)),
+        **({"passes": passes_view(compiled.notes)} if compiled.notes else {}),
+        "provenance": provenance_view(deployment),
+    }
+
+
+def _network(deployment: Deployment) -> dict[str, Any]:
+    compiled, run = deployment.compiled, deployment.run
     program = compiled.program
-    placement = compiled.placement
+    compared = None if run is None else run.verification.quantisation
+    view = network_view(program.graph, compiled.placement, compared)
     where = parts(program.graph, compiled.notes, program.decision)
-    pieces = [
-        f"<h1>{escape(model)} on {escape(program.target)}</h1>",
-        *([_NOT_COMPARED] if verification is None else _comparison(verification)),
-        _table("What runs where", COLUMNS, (part.row() for part in where)),
-        _WHERE,
-        _table("The program", ("node", "operation", "shape", "latency in steps"), _nodes(compiled)),
-        _table("The cores", *core_rows(placement, load(program.target))),
-        f"<p>{placement.neurons} neurons, {placement.synaptic_words} words of synaptic memory on "
-        f"{cores_text(placement)}. The first output comes {program.latency} chip steps after the first "
-        "input.</p>",
-        "<h2>What each pass did</h2><ul>",
-        *(f"<li>{escape(str(note))}</li>" for note in compiled.notes),
-        f"</ul><footer><p>avnir {__version__}, program <code>{program.digest}</code></p></footer>",
-    ]
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    title = f"<title>{escape(model)} on {escape(program.target)}</title>"
-    body = "\n".join(pieces)
-    top = f'<!doctype html>\n<html lang="en">\n<head>{head}{title}<style>{_STYLE}</style></head>'
-    return f"{top}\n<body>\n{body}\n</body>\n</html>\n"
+    return {
+        "network": view,
+        "network_facts": [{"name": node.title, "facts": node.facts} for node in view.nodes],
+        "nodes": _nodes(view),
+        "where": table("What runs where", COLUMNS, (part.row() for part in where)),
+    }
 
 
-def _comparison(verification: Verification) -> list[str]:
-    equal = verification.equal
-    verdict = "The export is exact" if equal else "The export is not exact"
-    return [
-        f'<p class="verdict {"equal" if equal else "differs"}"><strong>{verdict}.</strong> '
-        f"{escape(_summary(verification))} Not tested on silicon.</p>",
-        _table(
-            "Agreement of spikes, layer by layer", _agreement_head(verification), layer_table(verification)
-        ),
-        _table("Accuracy on the examples", ("stage", "accuracy"), _accuracy(verification)),
-    ]
-
-
-def _summary(verification: Verification) -> str:
-    pairs = ", ".join(f"{c.first} = {c.second}: {'yes' if c.identical else 'no'}" for c in verification.exact)
-    share = 100 * verification.quantisation.agreement
-    return (
-        f"Every spike equal over {verification.samples} samples of {verification.steps} steps: {pairs}. "
-        f"What quantisation costs: the integers agree with the float model in {share:.3f} % of spike slots."
+def _nodes(network: NetworkView) -> Table:
+    head = ("node", "operation", "shape", "more")
+    rows = (
+        (node.title, *(text for _, text in node.facts[:2]), "; ".join(f"{n}: {t}" for n, t in node.facts[2:]))
+        for node in network.nodes
     )
+    return table("Every node", head, rows)
 
 
-def _agreement_head(verification: Verification) -> tuple[str, ...]:
-    exact = (f"{c.first} = {c.second}" for c in verification.exact)
-    quantised = verification.quantisation
-    return ("layer", *exact, f"{quantised.first} ~ {quantised.second}", "spikes, float", "spikes, integer")
+def _compared(run: Run, program: Program) -> dict[str, Any]:
+    return {
+        "agreement": agreement_view(run.verification),
+        "rasters": raster_view(run),
+        "accuracy": accuracy_view(run, program),
+    }
 
 
-def _accuracy(verification: Verification) -> list[tuple[str, str]]:
-    return [(name, f"{100 * value:.2f} %") for name, value in verification.accuracy.items()]
+def _costs(costs: Costs) -> dict[str, Any]:
+    return {
+        "latency": latency_view(costs),
+        "operations": synops_view(costs.synops),
+        "energy": energy_view(costs.energy, costs.convention),
+    }
 
 
-def _nodes(compiled: Compiled) -> list[tuple[str, ...]]:
-    graph = compiled.program.graph
-    late = latencies(graph)
-    return [
-        (n.name, n.op.text(), " x ".join(map(str, graph.shapes[n.name])), str(late[n.name])) for n in graph
-    ]
-
-
-def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    listed = list(rows)
-    if not listed:
-        return ""
-    styles = [' class="number"' if all(r[i][:1].isdigit() for r in listed) else "" for i in range(len(head))]
-    top = "".join(f'<th scope="col"{s}>{escape(cell)}</th>' for cell, s in zip(head, styles, strict=True))
-    body = "".join(f"<tr>{_cells(row, styles)}</tr>" for row in listed)
-    return (
-        f'<div class="scroll"><table><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("avnir.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
+    made.filters["breakable"] = _breakable
+    return made
 
 
-def _cells(row: Sequence[str], styles: Sequence[str]) -> str:
+def _breakable(text: str) -> Markup:
     """Long names may break behind an underscore."""
-    texts = (escape(cell).replace("_", "_<wbr>") for cell in row)
-    return "".join(f"<td{style}>{text}</td>" for text, style in zip(texts, styles, strict=True))
+    return Markup(str(escape(text)).replace("_", "_<wbr>"))
+
+
+@cache
+def _script() -> str:
+    """The page's script as it stands in its file."""
+    loader = _environment().loader
+    assert loader is not None
+    return loader.get_source(_environment(), "script.js")[0]
