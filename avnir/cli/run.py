@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from avnir.cli.memory import counted_run, memory_option
 from avnir.cli.output import emit, json_option, table
+from avnir.cli.workers import Where, worker_options
 
 if TYPE_CHECKING:
     from avnir.program import Program
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 )
 @click.option("--states", is_flag=True, help="Record membrane registers too.")
 @click.option("--samples", type=click.IntRange(1), help="Use the first N samples only.")
+@worker_options
+@memory_option
 @json_option
 def command(
     folder: Path,
@@ -37,32 +40,32 @@ def command(
     out_path: Path | None,
     states: bool,
     samples: int | None,
+    where: Where,
+    memory: int | None,
     as_json: bool,
 ) -> None:
-    """Run the program in FOLDER (what `avnir export` wrote), or in its program.nir, over the --inputs."""
-    import numpy as np
+    """Run the program in FOLDER (what `avnir export` wrote), or in its program.nir, over the --inputs.
 
+    With --workers or --scheduler the samples are spread over processes. Where the trace does not fit into
+    --memory, it is made, counted and written in pieces. It is the same always, bit for bit.
+    """
     from avnir.backend import find
     from avnir.cli.inputs import checked_labels, first_samples, read_inputs
-    from avnir.cli.progress import stage
-    from avnir.cost.synops import count
+    from avnir.cost.synops import operations
     from avnir.decision import output_units
     from avnir.trace import checked_inputs
+    from avnir.trace_file import trace_file
 
-    backend = find(backend_name)
+    find(backend_name)
     program = _program(folder)
     given, labels = read_inputs(inputs_path)
     inputs, labels = first_samples(checked_inputs(program.graph, given), labels, samples)
     steps, batch = next(iter(inputs.values())).shape[:2]
     labels = checked_labels(labels, batch)
-    with backend.session(program) as session, stage(backend_name):
-        start = time.perf_counter()
-        trace = session.run(inputs, states=states)
-        seconds = time.perf_counter() - start
-    synops = count(program, inputs, trace)
-    if out_path is not None:
-        trace.save(out_path)
-    decisions = program.decision.classes(trace, output_units(program.graph))
+    with trace_file(out_path, program.graph, steps, batch, states) as write:
+        totals, seconds = counted_run(where, program, backend_name, inputs, states, memory, write)
+    synops = operations(program, totals.sent(inputs), batch)
+    decisions = program.decision.classes(totals.trace, output_units(program.graph))
     record = {
         "backend": backend_name,
         "program": program.digest,
@@ -72,7 +75,7 @@ def command(
         "seconds": seconds,
         "decisions": decisions.tolist(),
         "accuracy": None if labels is None else float((decisions == labels).mean()),
-        "spikes_per_sample": {name: int(np.count_nonzero(s)) / batch for name, s in trace.spikes.items()},
+        "spikes_per_sample": {name: found / batch for name, found in totals.spikes.items()},
         "synops_per_sample": dict(synops.total),
     }
     if as_json:
