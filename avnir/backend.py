@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from avnir.errors import BackendError
 from avnir.ir.graph import Graph
 from avnir.ir.operation import Array
+from avnir.pieces import Piece
 from avnir.program import Program
 from avnir.trace import Trace
 
@@ -30,6 +31,24 @@ class Session(Protocol):
 
         The trace holds the spikes of every layer on the model's time base and, with `states`,
         each layer's registers (int32) where the backend can read them (else BackendError).
+        """
+        ...
+
+
+@runtime_checkable
+class Piecewise(Session, Protocol):
+    """A session that need not hold the whole trace of a run."""
+
+    def run_in_pieces(
+        self,
+        inputs: Mapping[str, Array],
+        take: Callable[[Piece], object],
+        states: bool = False,
+        room: int | None = None,
+    ) -> None:
+        """`run`, handing its trace to `take` in pieces, so that all takes at most `room` bytes at a time.
+
+        None for all of it at once. Raises MemoryLimitError where the least takes more.
         """
         ...
 

@@ -47,6 +47,19 @@ class BackendError(UserError):
     """A backend is unknown, not set up, or its run failed outside avnir."""
 
 
+class MemoryLimitError(UserError):
+    """A run needs more memory than it may take: `needed` bytes at least, `room` there are."""
+
+    def __init__(self, needed: int, room: int) -> None:
+        self.needed, self.room = needed, room
+        super().__init__(
+            f"the run takes at least {needed} bytes beside program and inputs, but may take {max(room, 0)}"
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[int, int]]:
+        return type(self), (self.needed, self.room)
+
+
 class ReplayError(UserError):
     """The traced graph and the model disagree; nothing is exported."""
 

@@ -19,14 +19,20 @@ from avnir.errors import GateError, UserError
 COMMANDS = {
     "bench": "Say what a model costs on a chip: cores, latency, synaptic operations, energy.",
     "check": "Say what of a model a chip takes exactly, what is lowered, and what is impossible.",
+    "compare": "Compare two runs: where they first differ, how the difference spreads, and what explains it.",
     "data": "List the data sets that avnir reads, and check what a folder holds of one.",
+    "diff": "Say what changed between two exports: spikes, operations, cores, energy, accuracy.",
     "doctor": "Say what is installed here and what is missing.",
     "export": "Turn a model into a folder for a chip: NIR, integers, Lava script, report.",
     "lava": "Set up the environment in which Lava runs.",
+    "report": "Write the report of a model or an export as one HTML file.",
     "run": "Run an exported folder on a backend and record the spikes.",
+    "show": "Print a graph, a program or a recorded run in the terminal.",
+    "sweep": "Run one model over bits, thresholds and targets, on many processes or machines.",
     "targets": "List the chips avnir knows, with the source of every figure.",
     "train": "Train one of the models that come with avnir.",
     "verify": "Compare every stage of a deployment with the PyTorch spikes.",
+    "why": "Say which approximation of the chip costs which spikes, what mends it, and apply that.",
 }
 
 
@@ -42,6 +48,8 @@ EXTRAS = {
     "tensorboard": "models",
     "onnx": "onnx",
     "onnxruntime": "onnx",
+    "dask": "distributed",
+    "distributed": "distributed",
 }
 """Packages that are optional, and the extra of avnir that brings each."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,39 +13,38 @@ from avnir.cli.compiled import compiled_for
 from avnir.cli.output import emit, json_option, table
 from avnir.cli.progress import stage
 from avnir.cli.source import Request, Source, model_options, open_source
+from avnir.cli.workers import Where, timed_run, worker_options
 
 if TYPE_CHECKING:
-    from avnir.compile import Compiled
-    from avnir.cost.convention import Arithmetic
-    from avnir.cost.energy import Ledger
+    from avnir.cost.costs import Costs
     from avnir.cost.latency import Latency
     from avnir.cost.synops import SynapticOperations
-    from avnir.ir.operation import Array
     from avnir.place import Placement
     from avnir.target import Target
 
 
-@dataclass(frozen=True)
-class _Costs:
-    """All costs of one run of `samples` x `steps` on the CPU engine, each shown `presentations` times.
+class _ModelOrEngine(click.Command):
+    """`avnir bench MODEL ...`, and `avnir bench engine ...`; a file of that name is reached as `./engine`."""
 
-    `worst`: where that was balanced by the run, the placement by the most work that can be, and its times.
-    """
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] != ["engine"]:
+            return super().make_context(info_name, args, parent, **extra)
+        from avnir.cli.bench_engine import command as engine
 
-    compiled: Compiled
-    chip: Target
-    samples: int
-    steps: int
-    presentations: int
-    placement: Placement
-    timed: Latency
-    worst: tuple[Placement, Latency] | None
-    synops: SynapticOperations
-    energy: Ledger
-    convention: tuple[Arithmetic, ...]
+        return engine.make_context(f"{info_name} engine", args[1:], parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
 
 
-@click.command("bench")
+@click.command(
+    "bench",
+    cls=_ModelOrEngine,
+    epilog="`avnir bench engine` times the CPU engine beside Lava, snnTorch and others; see its --help. "
+    "A file of that name is ./engine.",
+)
 @model_options
 @click.option("--target", "target_name", required=True, help="Chip; see `avnir targets`.")
 @click.option("--samples", type=click.IntRange(1), help="Use the first N samples only.")
@@ -54,6 +52,7 @@ class _Costs:
 @calibrate_option
 @chip_options
 @click.option("--balance", is_flag=True, help="Cut and pack by the work that the run makes, not the most.")
+@worker_options
 @json_option
 def command(
     request: Request,
@@ -64,6 +63,7 @@ def command(
     chips: int,
     cores: int | None,
     balance: bool,
+    where: Where,
     as_json: bool,
 ) -> None:
     """Say what MODEL costs on a chip: cores, latency, synaptic operations, energy.
@@ -74,6 +74,7 @@ def command(
     """
     from avnir import target
     from avnir.cli.inputs import first_samples
+    from avnir.cost.costs import costs_of
     from avnir.errors import DataError
 
     chip = target.load(target_name)
@@ -84,50 +85,16 @@ def command(
         )
     inputs, _ = first_samples(source.inputs, None, samples)
     compiled = compiled_for(source, chip, weight_bits, calibrate, chips, cores)
-    costs = _costs(compiled, chip, inputs, balance)
+    trace, _ = timed_run(where, compiled.program, "cpu", inputs, states=True)
+    with stage("costs"):
+        costs = costs_of(compiled, chip, inputs, trace, balance)
     if as_json:
         emit(_record(source, costs))
     else:
         _show(source, costs)
 
 
-def _costs(compiled: Compiled, chip: Target, inputs: dict[str, Array], balance: bool) -> _Costs:
-    from avnir.backend import find
-    from avnir.cost.convention import arithmetic
-    from avnir.cost.energy import ledger
-    from avnir.cost.latency import latency
-    from avnir.cost.synops import count
-    from avnir.place import place
-    from avnir.trace import checked_inputs
-
-    program, placement = compiled.program, compiled.placement
-    inputs = checked_inputs(program.graph, inputs)
-    steps, batch = next(iter(inputs.values())).shape[:2]
-    with stage("cpu"), find("cpu").session(program) as session:
-        trace = session.run(inputs, states=True)
-    with stage("costs"):
-        timed = latency(program, placement, chip, inputs, trace)
-        worst = None
-        if balance:
-            worst, there = (placement, timed), (placement.chips, placement.cores_per_chip)
-            placement = place(program, chip, chips=there[0], cores=there[1], run=(inputs, trace))
-            timed = latency(program, placement, chip, inputs, trace)
-        return _Costs(
-            compiled,
-            chip,
-            batch,
-            steps,
-            len(trace.presented),
-            placement,
-            timed,
-            worst,
-            count(program, inputs, trace),
-            ledger(program, placement, chip, inputs, trace, timed),
-            arithmetic(program, inputs, trace),
-        )
-
-
-def _show(source: Source, costs: _Costs) -> None:
+def _show(source: Source, costs: Costs) -> None:
     from avnir.cost import convention, energy, latency
     from avnir.cost.cores import cores_text
     from avnir.place.table import core_rows
@@ -155,7 +122,7 @@ def _show(source: Source, costs: _Costs) -> None:
     click.echo(f"source: {convention.SOURCE}")
 
 
-def _again(costs: _Costs) -> str:
+def _again(costs: Costs) -> str:
     return f", each shown {costs.presentations} times," if costs.presentations > 1 else ""
 
 
@@ -184,7 +151,7 @@ def _synops_rows(synops: SynapticOperations) -> list[tuple[str, ...]]:
     return [(name, *(f"{counts[c]:,.1f}" for c in _conventions())) for name, counts in counted]
 
 
-def _record(source: Source, costs: _Costs) -> dict[str, Any]:
+def _record(source: Source, costs: Costs) -> dict[str, Any]:
     placed = {
         "placement": _placement_record(costs.placement, costs.chip),
         "latency": _latency_record(costs.timed, costs.placement),

@@ -11,7 +11,7 @@ from avnir.cli.output import emit, json_option, table
 
 PACKAGES = (
     *("avnir", "numpy", "numba", "h5py", "pydantic", "torch", "snntorch", "scikit-learn"),
-    *("onnxruntime", "nir", "nirtorch", "norse"),
+    *("onnxruntime", "nir", "nirtorch", "norse", "distributed"),
 )
 
 

@@ -28,7 +28,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     listed = list(rows)
     made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        numbers = all(row[index][:1].isdigit() or row[index] == "-" for row in listed)
+        numbers = all(row[index].lstrip("+-")[:1].isdigit() or row[index] == "-" for row in listed)
         made.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in listed:
         made.add_row(*row)

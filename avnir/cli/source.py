@@ -85,7 +85,7 @@ class Source:
     them, None where that is not known; `labels` `[B]` or None; `traced`: whether a snnTorch model stands
     behind the graph, which can then be run as reference; `record`: plain values, for the manifest; `tuned`:
     for which target, weight bits and program it was fine-tuned, empty where it was not; `decision`: how a
-    host reads the class, None for the usual way.
+    host reads the class, None for the usual way; `history`: what its file says of its making, for the report.
     """
 
     name: str
@@ -97,14 +97,18 @@ class Source:
     labels: Array | None = None
     tuned: Mapping[str, Any] = field(default_factory=dict)
     decision: Decision | None = None
+    history: Mapping[str, Any] = field(default_factory=dict)
 
 
-def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The argument MODEL and the options that say more about it, handed over as one `request`."""
+def model_options(command: Callable[..., Any], required: bool = True) -> Callable[..., Any]:
+    """The argument MODEL and the options that say more about it, handed over as one `request`.
+
+    Where MODEL is not `required` and was not given, the request's model is empty.
+    """
 
     @wraps(command)
     def packed(
-        model: str,
+        model: str | None,
         weights: Path | None,
         inputs: Path | None,
         time: Any,
@@ -112,12 +116,12 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         outputs: str | None,
         **rest: Any,
     ) -> Any:
-        kept = None if outputs is None else _names(outputs)
-        return command(request=Request(model, weights, inputs, time, dt, kept), **rest)
+        kept = None if outputs is None else names_of(outputs)
+        return command(request=Request(model or "", weights, inputs, time, dt, kept), **rest)
 
     path = click.Path(path_type=Path)
     options = (
-        click.argument("model"),
+        click.argument("model", required=required),
         click.option(
             "--inputs", type=path, help="An .npz, [T, B, ...] per input, instead of MODEL's examples."
         ),
@@ -138,7 +142,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-def _names(text: str) -> tuple[int | str, ...]:
+def names_of(text: str) -> tuple[int | str, ...]:
+    """Outputs by name or position, from a list with commas."""
     parts = [part.strip() for part in text.split(",")]
     return tuple(int(part) if part.isdigit() else part for part in parts)
 
@@ -212,13 +217,15 @@ def _from_file(request: Request) -> Source:
     checkpoint = load(path)
     record: dict[str, Any] = {"kind": FILE, **_named(path)}
     tuned = checkpoint.notes if "program" in checkpoint.notes else {}
+    history = {**checkpoint.notes, "versions": checkpoint.versions}
     if request.inputs is None:
         examples = checkpoint.inputs, checkpoint.recorded, checkpoint.labels
-        return Source(path.name, checkpoint.graph, True, record, *examples, tuned, checkpoint.decision)
+        known = *examples, tuned, checkpoint.decision, history
+        return Source(path.name, checkpoint.graph, True, record, *known)
     inputs, labels = _checked(checkpoint.graph, request.inputs)
     record |= {"inputs": _named(request.inputs)}
     given = inputs, None, labels
-    return Source(path.name, checkpoint.graph, True, record, *given, tuned, checkpoint.decision)
+    return Source(path.name, checkpoint.graph, True, record, *given, tuned, checkpoint.decision, history)
 
 
 def _from_nir(request: Request) -> Source:

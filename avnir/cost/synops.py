@@ -15,9 +15,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from avnir.ir.operation import Array
+from avnir.pieces import Totals, pieces_of
 from avnir.program import Program
 from avnir.trace import Trace
 
@@ -42,14 +41,19 @@ class SynapticOperations:
 
 def count(program: Program, inputs: Mapping[str, Array], trace: Trace) -> SynapticOperations:
     """Count over a run of `program`; `inputs` `[T, B, *shape]` as they were shown."""
+    steps, samples = next(iter(trace.outputs.values())).shape[:2]
+    totals = Totals(program.graph, steps, samples)
+    for piece in pieces_of(trace):
+        totals.add(piece)
+    return operations(program, totals.sent(inputs), samples)
+
+
+def operations(program: Program, sent: Mapping[str, Array], samples: int) -> SynapticOperations:
+    """The same from how many messages each neuron and input of `program` sent, in all `samples` together."""
     graph = program.graph
-    samples = next(iter(trace.outputs.values())).shape[1]
     found: dict[str, Mapping[str, float]] = {}
     for node in graph.select(lambda op: op.connection):  # type: ignore[attr-defined]
-        source = node.inputs[0]
-        sent = [p.spikes[source] if source in p.spikes else inputs[source] for p in trace.presented]
-        shape = graph.shapes[source]
-        messages = np.sum([np.count_nonzero(array, axis=(0, 1)) for array in sent], axis=0)
+        shape, messages = graph.shapes[node.inputs[0]], sent[node.inputs[0]]
         stored = node.op.fan_out(shape, nonzero=False)  # type: ignore[attr-defined]
         nonzero = node.op.fan_out(shape, nonzero=True)  # type: ignore[attr-defined]
         average = float(stored.sum()) / math.prod(shape)

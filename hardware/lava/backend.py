@@ -48,6 +48,10 @@ class LavaSession:
 
     def run(self, inputs: Mapping[str, Array], states: bool = False) -> Trace:
         """Run every sample's window, one after the other; see `avnir.backend.Session.run`."""
+        return self.timed(inputs, states)[0]
+
+    def timed(self, inputs: Mapping[str, Array], states: bool = False) -> tuple[Trace, float]:
+        """The same with the seconds that Lava took, for starting its runtime as well, not for building."""
         if states and self.way != "in-process":
             name = NAMES[self.way]
             raise BackendError(f"the backend {name} cannot read registers; use the backend lava")
@@ -59,11 +63,11 @@ class LavaSession:
         files = {"program": str(self.folder / "program"), "inputs": str(given), "trace": str(made)}
         work = steps * batch * presentations(self.program.graph) + self.program.latency
         limit = self.limit or time_limit(self.program.graph, work)
-        self.worker.ask({"way": self.way, "states": states, **files}, limit)
+        seconds = self.worker.seconds({"way": self.way, "states": states, **files}, limit)
         trace = Trace.load(made)
         given.unlink()
         made.unlink()
-        return trace
+        return trace, seconds
 
 
 @dataclass(frozen=True)

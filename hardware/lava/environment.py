@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from avnir.errors import BackendError
+from avnir.hardware import environments
 
 LAVA_VERSION = "0.10.0"
 PYTHONS = ("3.10", "3.11", "3.12")
@@ -22,22 +22,13 @@ VARIABLE = "AVNIR_LAVA_ENV"
 REMEDY = "run `avnir lava setup`"
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(environments.Environment):
     """A virtual environment that holds Lava."""
-
-    folder: Path
-
-    @property
-    def python(self) -> Path:
-        """Its interpreter."""
-        return self.folder / "bin" / "python"
 
     @property
     def complete(self) -> bool:
         """Whether it holds an interpreter and Lava in the version that avnir was checked against."""
-        installed = self.folder.glob(f"lib/python3.*/site-packages/lava_nc-{LAVA_VERSION}.dist-info")
-        return self.python.is_file() and any(installed)
+        return self.holds("lava_nc", LAVA_VERSION)
 
 
 def place(python: str) -> Path:
@@ -47,9 +38,8 @@ def place(python: str) -> Path:
     """
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE]).expanduser().absolute()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = hashlib.sha256(REQUIREMENTS.read_bytes() + python.encode()).hexdigest()[:12]
-    return cache / "avnir" / f"lava-{name}"
+    return environments.cache() / f"lava-{name}"
 
 
 def find() -> Environment | None:

@@ -15,6 +15,7 @@ import pytest
 
 from avnir import backend
 from avnir.errors import BackendError, DataError
+from avnir.hardware import child
 from avnir.hardware.lava import in_process, runtime, supervisor
 from avnir.hardware.lava.backend import LavaBackend, LavaSession, time_limit
 from avnir.hardware.lava.environment import Environment
@@ -52,7 +53,7 @@ def leaves_nothing(monkeypatch):
     monkeypatch.setattr(Worker, "end", ended)
     yield
     assert started and groups
-    assert [pid for group in groups for pid in supervisor._members(group)] == []
+    assert [pid for group in groups for pid in child._members(group)] == []
     assert [path for w in started for path in supervisor.SHARED_MEMORY.glob(f"{w.token}*")] == []
     Path(tempfile.gettempdir()).rmdir()
 
@@ -154,7 +155,7 @@ def test_an_interpreter_that_fails_says_why(tmp_path, leaves_nothing):
     python.chmod(0o755)
     wanted = pytest.raises(BackendError, match=r"ended with status 3; it last said:\nno such module")
     with supervisor.scratch() as work, Worker(Environment(tmp_path), work) as worker, wanted:
-        worker.ask({}, limit=20.0)
+        worker.seconds({}, limit=20.0)
 
 
 @pytest.mark.lava

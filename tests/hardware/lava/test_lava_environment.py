@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from avnir.cli.lava import command
 from avnir.errors import BackendError, UserError
+from avnir.hardware import environments
 from avnir.hardware.lava import environment, install
 
 
@@ -33,9 +34,10 @@ def quick(monkeypatch):
         time.sleep(0.05)
         fill(Path(command[-1]) if "venv" in command else Path(command[0]).parent.parent)
 
-    monkeypatch.setattr(install, "_run", run)
+    monkeypatch.setattr(environments, "run", run)
     monkeypatch.setattr(install, "smoke", lambda made: None)
-    monkeypatch.setattr(install, "interpreter", lambda python: (Path("/usr/bin/python3.10"), "3.10"))
+    found = (Path("/usr/bin/python3.10"), "3.10")
+    monkeypatch.setattr(environments, "interpreter", lambda pythons, whose, python: found)
     return commands
 
 
@@ -123,7 +125,7 @@ def test_a_folder_of_the_users_is_not_replaced(quick, cache, monkeypatch):
 def test_a_command_that_fails_is_shown(capsys):
     told: list[str] = []
     with pytest.raises(BackendError, match=r"(?s)failed; nothing was set up:.*broken"):
-        install._run(
+        environments.run(
             [Path(sys.executable), "-c", "import sys; print('working'); sys.exit('broken')"], told.append
         )
     assert told == ["working", "broken"]
@@ -131,10 +133,10 @@ def test_a_command_that_fails_is_shown(capsys):
 
 def test_interpreters_that_do_not_fit(tmp_path, monkeypatch):
     with pytest.raises(BackendError, match=r"does not run, but Lava needs Python 3\.10, 3\.11, 3\.12"):
-        install.interpreter(tmp_path / "python")
-    monkeypatch.setattr(install, "_candidates", lambda version: iter(()))
+        environments.interpreter(environment.PYTHONS, "Lava", tmp_path / "python")
+    monkeypatch.setattr(environments, "candidates", lambda version: iter(()))
     with pytest.raises(BackendError, match=r"uv python install 3\.10"):
-        install.interpreter(None)
+        environments.interpreter(environment.PYTHONS, "Lava")
 
 
 def test_the_declared_version_comes_first_and_the_newest_patch(monkeypatch, tmp_path):
@@ -145,7 +147,8 @@ def test_the_declared_version_comes_first_and_the_newest_patch(monkeypatch, tmp_
         python.chmod(0o755)
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     monkeypatch.setenv("PATH", "/nowhere")
-    assert install.interpreter(None) == (tmp_path / "versions/3.10.13/bin/python", "3.10")
+    found = environments.interpreter(environment.PYTHONS, "Lava")
+    assert found == (tmp_path / "versions/3.10.13/bin/python", "3.10")
 
 
 def test_the_command_line(quick):

@@ -12,6 +12,7 @@ import pytest
 from numpy.random import Generator
 
 from avnir.errors import BackendError, UnsupportedError
+from avnir.hardware import environments
 from avnir.hardware.lava import install, netx_chain
 from avnir.hardware.lava.environment import LAVA_VERSION, Environment
 from avnir.hardware.lava.netx import write_netx
@@ -268,8 +269,9 @@ def test_set_up_adds_lava_dl_once(tmp_path, monkeypatch):
         (site / f"lava_dl-{install.LAVA_DL_VERSION}.dist-info").mkdir()
 
     monkeypatch.setenv("AVNIR_LAVA_ENV", str(tmp_path))
-    monkeypatch.setattr(install, "_run", run)
-    monkeypatch.setattr(install, "interpreter", lambda python: (Path("/usr/bin/python3.10"), "3.10"))
+    monkeypatch.setattr(environments, "run", run)
+    found = (Path("/usr/bin/python3.10"), "3.10")
+    monkeypatch.setattr(environments, "interpreter", lambda pythons, whose, python: found)
     install.setup(lambda line: None)
     assert commands == []
     assert "run `avnir lava setup --netx`" in str(netx_missing())
