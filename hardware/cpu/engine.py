@@ -6,6 +6,10 @@ block of steps before the next one begins, what is on its way in a delay never h
 the layers of a loop go step by step, together. Samples are independent and every result is an integer,
 so neither the number of threads nor the size of a block can change a bit.
 
+Spikes are listed once (`kernels_events`) and every connection goes through the list, so that work grows with
+spikes times what they reach. Most layers take the sums of their synapses as they are made (`plans`), and what
+they send is written where the trace wants it.
+
 A program that needs the window several times goes through it as often. What a layer sends no longer changes
 after the rehearsals that it needs (`avnir.ir.presentations`), and is taken over from the presentation before.
 """
@@ -16,46 +20,30 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
 
 import numba
 import numpy as np
 
-from avnir.hardware.cpu.conv import ConvStage
-from avnir.hardware.cpu.delta import DeltaStage
-from avnir.hardware.cpu.dense import DenseStage
-from avnir.hardware.cpu.graded import InverseRootStage, ProductStage, RelayStage
-from avnir.hardware.cpu.lif import LifStage
-from avnir.hardware.cpu.order import order_of
+from avnir.hardware.cpu.memory import Footprint
+from avnir.hardware.cpu.order import Order, order_of
 from avnir.hardware.cpu.part import Part
-from avnir.hardware.cpu.sparse import SparseStage
-from avnir.hardware.cpu.window import WindowStage
+from avnir.hardware.cpu.plans import plans_of
+from avnir.hardware.cpu.sent import Sent
+from avnir.ir.graph import Node
 from avnir.ir.operation import Array
 from avnir.ir.presentations import rehearsals
+from avnir.pieces import Piece, pieces_of
 from avnir.program import Program
 from avnir.trace import Trace, checked_inputs
 
-BLOCK_BYTES = 4 << 20
-"""Values of one block of one thread, so that they stay in the second-level cache or near it."""
+BLOCK_BYTES = 64 << 20
+"""Most bytes of the values of one block of one thread, as if all neurons spiked. Each block costs a call of
+some microseconds for every node; a network of two convolutions took the same time from 8 MB to 128."""
 BLOCK_STEPS = 64
 """Steps that a block should have: neurons load their states and parameters once a block."""
 PARTS_PER_THREAD = 2
 """Parts of the batch for each thread: more even out what threads take, fewer cost less overhead."""
-
-PLANS: Mapping[str, Callable[..., Any]] = {
-    "Dense": DenseStage.plan,
-    "Conv": ConvStage.plan,
-    "Sparse": SparseStage.plan,
-    "Lif": LifStage.plan,
-    "Relay": RelayStage.plan,
-    "Product": ProductStage.plan,
-    "InverseRoot": InverseRootStage.plan,
-    "Readout": LifStage.plan_readout,
-    "WindowSum": WindowStage.plan,
-    "Delta": DeltaStage.plan,
-    "SigmaDelta": DeltaStage.plan_sigma,
-}
-"""How the operations that compute are laid out; Input and Output only hand on."""
 
 
 class CpuSession:
@@ -67,12 +55,8 @@ class CpuSession:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="avnir-cpu")
         needed = rehearsals(self._graph)
         self._orders = [order_of(self._graph, needed, shown) for shown in range(1 + max(needed.values()))]
-        shapes = self._graph.shapes
-        self._plans = {
-            n.name: PLANS[n.op.kind](n.op, shapes[n.inputs[0]]) for n in self._graph if n.op.kind in PLANS
-        }
-        widths = {True: 4, False: 1}
-        self._row_bytes = sum(math.prod(shapes[n.name]) * widths[n.name in self._plans] for n in self._graph)
+        self._plans = plans_of(self._graph)
+        self._row_bytes = sum(math.prod(self._graph.shapes[n.name]) * self._width(n) for n in self._graph)
 
     def close(self) -> None:
         """End the threads."""
@@ -90,35 +74,112 @@ class CpuSession:
             pass
         return trace
 
+    def run_in_pieces(
+        self,
+        inputs: Mapping[str, Array],
+        take: Callable[[Piece], object],
+        states: bool = False,
+        room: int | None = None,
+    ) -> None:
+        """`run`, handing its trace to `take` in pieces, so that all takes at most `room` bytes at a time.
+
+        None for all of it at once. Pieces come in order: samples, then presentations, then steps. Raises
+        MemoryLimitError where one step of one sample takes more.
+        """
+        arrays = checked_inputs(self._graph, inputs)
+        steps, batch = next(iter(arrays.values())).shape[:2]
+        footprint = Footprint.of(self._graph, self._row_bytes, BLOCK_BYTES, self._threads, states)
+        share = footprint.share(room, steps, batch)
+        for first in range(0, batch, share.samples):
+            samples = slice(first, min(first + share.samples, batch))
+            if share.steps < steps:
+                self._run_alone(arrays, samples, share.steps, states, take)
+            else:
+                self._run_together(arrays, samples, states, take)
+
+    def _run_together(
+        self, inputs: Mapping[str, Array], samples: slice, states: bool, take: Callable[[Piece], object]
+    ) -> None:
+        """Some samples in the whole window, whose trace is gone when this returns."""
+        here = {name: array[:, samples] for name, array in inputs.items()}
+        for piece in pieces_of(self.run(here, states), samples):
+            take(piece)
+
+    def _run_alone(
+        self,
+        inputs: Mapping[str, Array],
+        sample: slice,
+        held: int,
+        states: bool,
+        take: Callable[[Piece], object],
+    ) -> None:
+        """One sample, of which the trace of `held` steps is there at a time; every presentation in full."""
+        steps = len(next(iter(inputs.values())))
+        part = Part(self._graph, self._plans, 1)
+        for number in range(len(self._orders)):
+            part.begin()
+            for start in range(0, steps, held):
+                span = slice(start, min(start + held, steps))
+                here = {name: array[span, sample] for name, array in inputs.items()}
+                presented = Trace.empty(self._graph, span.stop - start, 1, states).presented[number]
+                self._present(part, self._orders[0], here, presented, slice(0, 1))
+                take(Piece(number, span, sample, replace(presented, rehearsals=())))
+
     def _parts(self, steps: int, batch: int) -> Iterator[slice]:
         """The batch in parts of nearly equal size, small enough for blocks of BLOCK_STEPS steps."""
         rows = max(1, BLOCK_BYTES // self._row_bytes)
         samples = max(1, rows // min(steps, BLOCK_STEPS))
         wanted = max(math.ceil(batch / samples), self._threads * PARTS_PER_THREAD)
         count = min(batch, math.ceil(wanted / self._threads) * self._threads)
-        edges = [batch * k // count for k in range(count + 1)]
-        return itertools.starmap(slice, itertools.pairwise(edges))
+        return _shared(batch, count)
+
+    def _width(self, node: Node) -> int:
+        """Bytes of what a node gives, for each neuron: a sum, a message, or a spike in a list too."""
+        if node.name in self._plans.merged or node.op.kind == "Output":
+            return 0
+        return 5 if node.op.spiking and not node.op.message_bits else 4  # type: ignore[attr-defined]
 
     def _run_part(self, inputs: Mapping[str, Array], trace: Trace, samples: slice) -> None:
         """Take the samples through all presentations of the window, and write them into the trace."""
-        steps, count = len(next(iter(inputs.values()))), samples.stop - samples.start
-        block = 1 if trace.states else max(1, BLOCK_BYTES // (self._row_bytes * count))
-        part = Part(self._graph, self._plans, count)
+        part = Part(self._graph, self._plans, samples.stop - samples.start)
         for number, presented in enumerate(trace.presented):
             part.begin()
             order = self._orders[0 if trace.states else number]
             known = {**inputs, **(trace.rehearsals[number - 1].spikes if number else {})}
-            known = {name: known[name] for name in order.known}
-            for start in range(0, steps, block):
-                here = np.s_[start : start + block, samples]
-                values = part.block(order, {name: array[here] for name, array in known.items()})
-                _write(presented, here, values, part)
+            self._present(part, order, {name: known[name] for name in order.known}, presented, samples)
+
+    def _present(
+        self, part: Part, order: Order, known: Mapping[str, Array], presented: Trace, samples: slice
+    ) -> None:
+        """Take the samples through the steps of `known`, block by block, and write them into the trace."""
+        steps = len(next(iter(known.values())))
+        most = 1 if presented.states else max(1, BLOCK_BYTES // (self._row_bytes * part.samples))
+        for span in _shared(steps, math.ceil(steps / most)):
+            given = {
+                name: Sent.readable(array, span, samples, _sends(self._graph[name]))
+                for name, array in known.items()
+            }
+            room = {
+                name: Sent.within(array, span, samples)
+                for name, array in itertools.chain(presented.spikes.items(), presented.outputs.items())
+            }
+            part.block(order, given, room)
+            _note(presented, np.s_[span, samples], part)
 
 
-def _write(trace: Trace, here: tuple[slice, slice], values: Mapping[str, Array], part: Part) -> None:
-    """Enter what a block of steps, `here` `[S, B]`, gave."""
-    for name, array in itertools.chain(trace.spikes.items(), trace.outputs.items()):
-        array[here] = values[name].reshape(array[here].shape)
+def _sends(node: Node) -> type:
+    """The type of what an input or a layer sends."""
+    return np.int32 if node.op.message_bits else np.uint8  # type: ignore[attr-defined]
+
+
+def _shared(total: int, count: int) -> Iterator[slice]:
+    """All of `total` in `count` slices of nearly equal size."""
+    edges = [total * k // count for k in range(count + 1)]
+    return itertools.starmap(slice, itertools.pairwise(edges))
+
+
+def _note(trace: Trace, here: tuple[slice, slice], part: Part) -> None:
+    """Enter the registers after a block of one step, `here` `[1, B]`."""
     for name, registers in trace.states.items():
         layer = part.layers[name]
         for register, array in registers.items():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avnir.hardware.cpu.kernels_graded import multiply
 from avnir.ir.integer_graded import InverseRoot, Product, Relay
 from avnir.ir.inverse_root import inverse_root
 from avnir.ir.operation import Array, Shape
@@ -60,6 +61,6 @@ class ProductStage:
 
     def __call__(self, first: Array, second: Array) -> Array:
         """Messages, int32 `[R, n]`, of the sums at both ports, int32 `[R, n]`."""
-        product = first * second
-        product >>= np.int32(self.op.exponent)
-        return np.where(np.abs(product) > self.op.threshold, product, np.int32(0))
+        product = np.empty_like(first)
+        multiply(first, second, self.op.exponent, self.op.threshold, product)
+        return product

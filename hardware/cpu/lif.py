@@ -2,86 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from avnir.hardware.cpu.kernels_lif import lif_kernel
+from avnir.hardware.cpu.kernels_lif import (
+    LANES,
+    LIMIT,
+    THETA,
+    Kind,
+    lif_kernel,
+    listing_kernel,
+    readout_kernel,
+)
+from avnir.hardware.cpu.sent import Sent
 from avnir.ir.integer import Lif
 from avnir.ir.integer_graded import Readout
 from avnir.ir.operation import Array, Shape
+from avnir.ir.real import RESETS
 from avnir.numerics import fixed
+
+AS_SENT = np.empty(0, np.int32)
+"""The order of neurons that lie as they send."""
 
 
 @dataclass(frozen=True)
 class LifStage:
-    """`keep_u`, `keep_v` 4096ths kept a step, `theta`, `bias` on the scale of v; each int32 `[n]`.
+    """`count` neurons, in memory for `size`; `neurons`: see `avnir.hardware.cpu.kernels_lif`.
 
-    `sends`: the type of what it sends, uint8 spikes or int32 potentials.
+    `order` int32 `[count]`: where each sends, AS_SENT for those that lie so. `reset` is empty for neurons
+    that send potentials. `kept`: the largest share of a potential that a step keeps; `peak_bias`: the largest
+    |bias|.
     """
 
-    keep_u: Array
-    keep_v: Array
-    bias: Array
-    theta: Array
-    kernel: Callable[..., None]
-    sends: type
+    neurons: Array
+    count: int
+    order: Array
+    reset: str
+    keeps_current: bool
+    kept: float
+    peak_bias: int
 
     @classmethod
-    def plan(cls, op: Lif, shape: Shape) -> LifStage:
+    def plan(cls, op: Lif, shape: Shape, order: Array = AS_SENT) -> LifStage:
         """Spread the parameters over the neurons."""
-        kernel = lif_kernel(op.reset, keeps_current=_keeps_current(op))
-        return cls(*_integration(op), _spread(op, op.threshold << fixed.ALIGN), kernel, np.uint8)
+        return cls._of(op, op.threshold << fixed.ALIGN, order, op.reset)
 
     @classmethod
     def plan_readout(cls, op: Readout, shape: Shape) -> LifStage:
         """The same for neurons that have no threshold."""
-        kernel = lif_kernel("none", keeps_current=_keeps_current(op), sends_potential=True)
-        return cls(*_integration(op), _spread(op, np.array(0)), kernel, np.int32)
+        return cls._of(op, np.array(0), AS_SENT, "")
+
+    @classmethod
+    def _of(cls, op: Lif | Readout, theta: Array, order: Array, reset: str) -> LifStage:
+        kept, bias = fixed.DECAY_ONE - op.decay_v, op.bias_mantissa << op.bias_exponent
+        share = (kept / fixed.DECAY_ONE).astype(np.float32).view(np.int32)
+        integrated = (fixed.DECAY_ONE - (op.decay_u + 1), share, theta, bias)
+        spread = np.stack([np.broadcast_to(values, op.shape).reshape(-1) for values in integrated])
+        neurons = _in_groups(spread[:, order] if order.size else spread)
+        keeps_current = bool(np.any(op.decay_u != fixed.CURRENT_DECAY.high))
+        largest = float(kept.max() / fixed.DECAY_ONE), int(np.abs(bias).max())
+        return cls(neurons, spread.shape[1], order, reset, keeps_current, *largest)
+
+    def kind(self, worst: int | None = None) -> Kind:
+        """What the kernel is compiled for, if no |sum| of the input exceeds `worst`; None: if any may arrive.
+
+        With u = a << 6, |u| <= U, and resets that set v to 0 only, |v| <= (U + |bias|) / (1 - kept).
+        """
+        reset, wraps, clips = RESETS.index(self.reset or "none"), True, True
+        if worst is not None and not self.keeps_current:
+            peak = worst << fixed.ALIGN
+            wraps = peak >= LIMIT
+            bounded = peak + self.peak_bias < (LIMIT - 1) * (1 - self.kept)
+            clips = wraps or not bounded or not self.reset.startswith("zero")
+        return reset, self.keeps_current, wraps, clips
+
+    @property
+    def size(self) -> int:
+        """The neurons made up to whole groups."""
+        return -(-self.count // LANES) * LANES
 
     def registers(self, batch: int) -> Registers:
         """u and v at rest."""
-        return Registers(self, *np.zeros((2, batch, len(self.theta)), np.int32))
+        return Registers(self, *np.zeros((2, batch, self.size), np.int32))
 
 
-def _spread(op: Lif | Readout, values: Array) -> Array:
-    return np.broadcast_to(values, op.shape).reshape(-1).astype(np.int32)
-
-
-def _integration(op: Lif | Readout) -> tuple[Array, Array, Array]:
-    """`keep_u`, `keep_v` and `bias`."""
-    return (
-        _spread(op, fixed.DECAY_ONE - (op.decay_u + 1)),
-        _spread(op, fixed.DECAY_ONE - op.decay_v),
-        _spread(op, op.bias_mantissa << op.bias_exponent),
-    )
-
-
-def _keeps_current(op: Lif | Readout) -> bool:
-    return bool(np.any(op.decay_u != fixed.CURRENT_DECAY.high))
+def _in_groups(neurons: Array) -> Array:
+    """int32 `[4, size]`, `[4, LANES]` if all are alike; what fills the last group up never spikes."""
+    count = neurons.shape[1]
+    if count % LANES == 0 and np.all(neurons == neurons[:, :1]):
+        return np.ascontiguousarray(neurons[:, :LANES], np.int32)
+    padded = np.zeros((len(neurons), -(-count // LANES) * LANES), np.int32)
+    padded[THETA] = LIMIT
+    padded[:, :count] = neurons
+    return padded
 
 
 @dataclass(frozen=True)
 class Registers:
-    """A layer at work: `u` and `v`, int32 `[B, n]`, are changed by every block."""
+    """A layer at work; `u` and `v`, int32 `[B, size]` in its own order, are changed by every block."""
 
     stage: LifStage
     u: Array
     v: Array
 
-    def __call__(self, x: Array) -> Array:
-        """What is sent, `[S * B, n]`, of the summed input `x`; one sample after another in each step."""
-        stage = self.stage
-        sent: Array = np.empty(x.shape, stage.sends)
-        current = x.astype(np.int32, copy=False)
-        stage.kernel(current, stage.keep_u, stage.keep_v, stage.theta, stage.bias, self.u, self.v, sent)
-        return sent
+    def __call__(self, x: Array, sent: Sent) -> None:
+        """Fill `sent` with what is sent for the summed input `x` `[S * B, n]`, in the layer's own order."""
+        stage, sums = self.stage, x.astype(np.int32, copy=False)
+        if stage.size > stage.count:
+            sums = np.zeros((len(x), stage.size), np.int32)
+            sums[:, : stage.count] = x
+        given = (sums, stage.neurons, self.u, self.v, sent.rows, sent.matrix)
+        if not stage.reset:
+            readout_kernel(stage.kind())(*given)
+        elif not stage.order.size:
+            lif_kernel(stage.kind())(*given)
+        else:
+            events = sent.room_for_events()
+            listing_kernel(stage.kind())(*given, stage.order, events)
+            sent.events = events
 
     def begin(self) -> None:
         """Set all to zero."""
         self.u[:] = self.v[:] = 0
 
     def register(self, name: str) -> Array:
-        """One of its registers, `[B, n]`."""
-        return {"u": self.u, "v": self.v}[name]
+        """One of its registers, `[B, n]`, in the order in which the layer sends."""
+        held = {"u": self.u, "v": self.v}[name][:, : self.stage.count]
+        return held[:, np.argsort(self.stage.order)] if self.stage.order.size else held

@@ -1,7 +1,7 @@
 """Some samples on their way through all layers: what each layer and each lag holds between two blocks.
 
-All values within a block are matrices `[R, n]`, R = steps x samples with the samples of a step together:
-uint8 for binary spikes, int32 for everything else.
+What nodes send within a block is a `Sent`; what connections bring to neurons is a matrix, int32 `[S * B, n]`,
+the samples of a step together.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ import numpy as np
 from avnir.hardware.cpu.delta import DeltaRegisters
 from avnir.hardware.cpu.lif import Registers
 from avnir.hardware.cpu.order import Order
+from avnir.hardware.cpu.plans import FILLING, Plans
+from avnir.hardware.cpu.sent import Sent
 from avnir.hardware.cpu.window import WindowRegisters
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array
 
-Stage = Callable[..., Array]
+Stage = Callable[..., Any]
+Room = Mapping[str, Sent]
 
 
 @dataclass
@@ -32,79 +35,117 @@ class Lagged:
 
     stage: Stage
     waiting: Array
+    samples: int
 
-    def __call__(self, x: Array) -> Array:
-        """What it gives in the steps of a block `x` `[S * B, n]`."""
-        rows = np.concatenate([self.waiting, x])
-        self.waiting = rows[len(x) :].copy()
-        return self.stage(rows[: len(x)])
+    def __call__(self, x: Sent) -> Array:
+        """What it gives in the steps of a block."""
+        rows = np.concatenate([self.waiting, x.array])
+        self.waiting = rows[x.count :].copy()
+        return self._given(rows[: x.count])
 
     def due(self, rows: int) -> Array:
         """What it gives in the next steps, before their input is known; of at most `lag` steps."""
-        return self.stage(self.waiting[:rows])
+        return self._given(self.waiting[:rows])
 
-    def take(self, x: Array) -> None:
+    def take(self, x: Sent) -> None:
         """The input of those steps."""
-        self.waiting = np.concatenate([self.waiting[len(x) :], x])
+        self.waiting = np.concatenate([self.waiting[x.count :], x.array])
 
     def begin(self) -> None:
         """Forget what waits: a presentation begins."""
         self.waiting = np.zeros_like(self.waiting)
 
+    def _given(self, rows: Array) -> Array:
+        given: Array = self.stage(Sent.alone(rows, self.samples))
+        return given
+
 
 class Part:
     """`samples` samples at rest before their first step."""
 
-    def __init__(self, graph: Graph, plans: Mapping[str, Any], samples: int) -> None:
+    def __init__(self, graph: Graph, plans: Plans, samples: int) -> None:
         self.samples = samples
-        self._graph = graph
+        self._graph, self._plans = graph, plans
         self.layers: dict[str, Registers | DeltaRegisters | WindowRegisters] = {
-            n.name: plans[n.name].registers(samples) for n in graph.select(lambda op: op.stateful)
+            n.name: plans.stages[n.name].registers(samples) for n in graph.select(lambda op: op.stateful)
         }
         self._ports = {node.name: node.op.ports(node.inputs) for node in graph}  # type: ignore[attr-defined]
         self._lagged = {
-            node.name: Lagged(plans[node.name], _silence(graph, node, samples))
+            node.name: Lagged(plans.stages[node.name], _silence(graph, node, samples), samples)
             for node in graph.select(lambda op: op.delayed)
         }
-        self._stages: Mapping[str, Stage] = {**plans, **self.layers, **self._lagged}
+        self._stages: Mapping[str, Stage] = {**plans.stages, **self.layers, **self._lagged}
 
     def begin(self) -> None:
         """Begin a presentation of the window, the first or another."""
         for held in (*self.layers.values(), *self._lagged.values()):
             held.begin()
 
-    def block(self, order: Order, known: Mapping[str, Array]) -> dict[str, Array]:
-        """What nodes send in a block of steps, of which `known` holds what `order` says, `[S, B, *shape]`."""
-        rows = self.samples * len(next(iter(known.values())))
-        values = {name: _matrix(self._graph[name], array) for name, array in known.items()}
+    def block(self, order: Order, known: Room, room: Room) -> None:
+        """Fill `room`, by node that sends, for a block of steps, of which `known` holds what `order` says."""
+        values: dict[str, Any] = dict(known)
+        for name in known.keys() & room.keys():
+            room[name].cube[:] = known[name].cube
         for nodes in order.computed:
             if len(nodes) > 1:
-                self._go_round(nodes, values, rows)
+                self._go_round(nodes, values, room)
+            elif nodes[0].name not in self._plans.merged:
+                values[nodes[0].name] = self._made(nodes[0], values, room)
+
+    def _made(self, node: Node, values: Mapping[str, Any], room: Room) -> Any:
+        """What a node gives: a matrix of a connection, a Sent of all others."""
+        if node.op.connection:  # type: ignore[attr-defined]
+            return self._stages[node.name](self._arriving(node, values))
+        if node.name in room:
+            self._fill(node, values, room[node.name])
+        return room.get(node.name)
+
+    def _arriving(self, connection: Node, values: Mapping[str, Any]) -> Sent:
+        """What feeds a connection, as one."""
+        feeding: list[Sent] = [values[name] for name in connection.inputs]
+        if len(feeding) == 1:
+            return feeding[0]
+        return Sent.alone(_summed(sent.array for sent in feeding), self.samples)
+
+    def _fill(self, node: Node, values: Mapping[str, Any], sent: Sent) -> None:
+        """Enter what neurons send, or an output shows."""
+        driver = self._plans.drivers.get(node.name)
+        if driver:
+            arriving = self._arriving(self._graph[driver], values)
+            self._plans.stages[driver].drive(self.layers[node.name], arriving, sent)
+        elif node.op.kind == "Output":
+            sent.cube[:] = values[node.inputs[0]].cube
+        else:
+            sums = [_summed(values[name] for name in port) for port in self._ports[node.name]]
+            if node.op.kind in FILLING:
+                self._stages[node.name](*sums, sent)
             else:
-                values[nodes[0].name] = self._made(nodes[0], values)
-        return values
+                sent.fill(self._stages[node.name](*sums))
 
-    def _made(self, node: Node, values: Mapping[str, Array]) -> Array:
-        sums = [_summed(values[name] for name in port) for port in self._ports[node.name]]
-        return self._stages[node.name](*sums) if node.name in self._stages else sums[0]
-
-    def _go_round(self, loop: Sequence[Node], values: dict[str, Array], rows: int) -> None:
+    def _go_round(self, loop: Sequence[Node], values: dict[str, Any], room: Room) -> None:
         """A loop, as many steps at a time as its shortest lag makes known beforehand."""
         delayed = [node for node in loop if node.name in self._lagged]
         stride = self.samples * min(node.op.lag for node in delayed)  # type: ignore[attr-defined]
         inside = {node.name for node in loop}
         feeding = {name: values[name] for node in loop for name in node.inputs if name not in inside}
+        sending = {name: room[name] for name in inside & room.keys()}
         pieces = []
+        rows = next(iter(sending.values())).count
         for start in range(0, rows, stride):
             here = slice(start, min(start + stride, rows))
-            made = {name: array[here] for name, array in feeding.items()}
+            made = {name: _cut(value, here, self.samples) for name, value in feeding.items()}
+            spare = {name: sent.like(here.stop - start) for name, sent in sending.items()}
             for node in loop:
                 lagged = self._lagged.get(node.name)
-                made[node.name] = lagged.due(here.stop - start) if lagged else self._made(node, made)
+                made[node.name] = lagged.due(here.stop - start) if lagged else self._made(node, made, spare)
             for node in delayed:
-                self._lagged[node.name].take(_summed(made[name] for name in node.inputs))
+                self._lagged[node.name].take(self._arriving(node, made))
             pieces.append(made)
-        values.update({name: np.concatenate([made[name] for made in pieces]) for name in inside})
+        for name in inside - sending.keys():
+            values[name] = np.concatenate([made[name] for made in pieces])
+        for name, sent in sending.items():
+            sent.fill(np.concatenate([made[name].array for made in pieces]))
+            values[name] = sent
 
 
 def _silence(graph: Graph, node: Node, samples: int) -> Array:
@@ -114,14 +155,13 @@ def _silence(graph: Graph, node: Node, samples: int) -> Array:
     return np.zeros((node.op.lag * samples, size), np.uint8 if binary else np.int32)  # type: ignore[attr-defined]
 
 
-def _matrix(node: Node, block: Array) -> Array:
-    """An input block `[S, B, *shape]` as a matrix `[S * B, n]` that a kernel may be given."""
-    dtype = np.int32 if node.op.message_bits else np.uint8  # type: ignore[attr-defined]
-    return np.require(block, dtype, ["C", "W"]).reshape(block.shape[0] * block.shape[1], -1)
+def _cut(value: Any, here: slice, samples: int) -> Any:
+    """Some rows of what a node gave, a Sent or a matrix."""
+    return Sent.alone(value.array[here], samples) if isinstance(value, Sent) else value[here]
 
 
 def _summed(arrays: Iterable[Array]) -> Array:
-    """The sum modulo 2^32 of what several nodes send; a single array as it is."""
+    """The sum modulo 2^32 of what several nodes give; a single array as it is."""
     first, *others = arrays
     if not others:
         return first

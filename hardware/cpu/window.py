@@ -36,12 +36,15 @@ class WindowRegisters:
     held: Array
 
     def __call__(self, x: Array) -> Array:
-        """Messages, int32 `[S * B, n]`, of the summed input `x`; one sample after another in each step."""
+        """Messages, int32 `[S, B, n]`, of the summed input `x` `[S * B, n]`."""
         steps = x.reshape(-1, *self.total.shape)
+        if not self.running:
+            self.total[:] += steps.sum(axis=0, dtype=np.int32)
+            return np.broadcast_to(self.held, steps.shape)
         sums = np.cumsum(steps, axis=0, dtype=np.int32)
         sums += self.total
         self.total[:] = sums[-1]
-        return sums.reshape(x.shape) if self.running else np.tile(self.held, (len(steps), 1))
+        return sums
 
     def begin(self) -> None:
         """Hold the sum of the presentation before, unless it runs; all is 0 before the first."""

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from avnir.hardware.cpu import CpuBackend, backend
-from avnir.hardware.cpu import conv as cpu_conv
 from avnir.hardware.cpu import dense as cpu_dense
 from avnir.hardware.cpu import engine as cpu_engine
 from avnir.ir.interpret_integer import interpret_integer
@@ -157,7 +156,6 @@ def test_either_kernel_equals_definition(threshold: float) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cpu_dense, "DENSE_FROM", threshold)
-        patch.setattr(cpu_conv, "DENSE_FROM", threshold)
         check()
 
 

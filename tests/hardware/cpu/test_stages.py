@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avnir.hardware.cpu import conv as cpu_conv
 from avnir.hardware.cpu import dense as cpu_dense
 from avnir.hardware.cpu.compiled import compiled
-from avnir.hardware.cpu.conv import ConvStage, reached, runs_of
+from avnir.hardware.cpu.conv import ConvStage
+from avnir.hardware.cpu.conv_layout import reached, stretches
 from avnir.hardware.cpu.delta import DeltaStage
 from avnir.hardware.cpu.dense import DenseStage
 from avnir.hardware.cpu.density import density, exact_in_float
 from avnir.hardware.cpu.graded import ProductStage, RelayStage
-from avnir.hardware.cpu.kernels_dense import CHUNK, UNROLL
-from avnir.hardware.cpu.kernels_lif import TILE
+from avnir.hardware.cpu.kernels_dense import CHUNK
+from avnir.hardware.cpu.kernels_lif import LANES
 from avnir.hardware.cpu.lif import LifStage
+from avnir.hardware.cpu.sent import Sent
 from avnir.hardware.cpu.sparse import SparseStage
 from avnir.hardware.cpu.window import WindowStage
 from avnir.ir.integer import Conv, Dense, Lif
@@ -32,19 +33,22 @@ from avnir.numerics import fixed
 M = fixed.STATE_LIMIT
 
 
+def sent(array: Array, samples: int | None = None) -> Sent:
+    """A block of one step, or of as many as there are for so many samples."""
+    return Sent.alone(array, samples or len(array))
+
+
 def modulo32(values: Array) -> Array:
     return fixed.wrap32(values).astype(np.int32)
 
 
-@pytest.mark.parametrize("inputs", [1, UNROLL, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
+@pytest.mark.parametrize("inputs", [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
 @pytest.mark.parametrize("weight", [-128, 127])
-def test_a_row_of_all_active_inputs_is_exact(
-    monkeypatch: pytest.MonkeyPatch, inputs: int, weight: int
-) -> None:
-    monkeypatch.setattr(cpu_dense, "DENSE_FROM", 2.0)
+def test_a_row_of_all_active_inputs_is_exact(inputs: int, weight: int) -> None:
     op = Dense(np.full((5, inputs), weight, np.int8), exponent=7)
     x = np.ones((2, inputs), np.uint8)
-    np.testing.assert_array_equal(DenseStage.plan(op, (inputs,))(x), np.full((2, 5), inputs * weight << 7))
+    wanted = np.full((2, 5), inputs * weight << 7)
+    np.testing.assert_array_equal(DenseStage.plan(op, (inputs,))(sent(x)), wanted)
 
 
 def test_messages_are_exact_modulo_32_bits() -> None:
@@ -52,7 +56,7 @@ def test_messages_are_exact_modulo_32_bits() -> None:
     op = Dense(rng.integers(-128, 127, (7, 30), np.int8), exponent=7)
     x = rng.integers(-(2**31), 2**31, (4, 30)).astype(np.int32)
     wanted = modulo32(op.step(x.astype(np.int64), {}))
-    np.testing.assert_array_equal(DenseStage.plan(op, (30,))(x), wanted)
+    np.testing.assert_array_equal(DenseStage.plan(op, (30,))(sent(x)), wanted)
 
 
 def test_float_products_are_used_only_where_exact() -> None:
@@ -67,14 +71,13 @@ def test_an_inexact_float_product_is_not_taken(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(cpu_dense, "DENSE_FROM", 0.0)
     op = Dense(np.array([[-128, 1]], np.int8))
     x = np.array([[-(2**17), 1]], np.int32)
-    assert DenseStage.plan(op, (2,))(x).tolist() == [[2**24 + 1]]
+    assert DenseStage.plan(op, (2,))(sent(x)).tolist() == [[2**24 + 1]]
 
 
 def test_density_counts_what_is_not_zero() -> None:
     assert density(np.array([[0, -3, 1, 0], [0, 0, 0, 0]], np.int32)) == 0.25
 
 
-@pytest.mark.parametrize("threshold", [0.0, 2.0])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
 @pytest.mark.parametrize(
     "geometry",
@@ -86,17 +89,14 @@ def test_density_counts_what_is_not_zero() -> None:
         {"stride": (3, 1), "padding": (3, 3), "dilation": (2, 3), "groups": 4},
     ],
 )
-def test_convolution(
-    monkeypatch: pytest.MonkeyPatch, threshold: float, dtype: type, geometry: dict[str, Any]
-) -> None:
-    monkeypatch.setattr(cpu_conv, "DENSE_FROM", threshold)
+def test_convolution(dtype: type, geometry: dict[str, Any]) -> None:
     rng = np.random.default_rng(1)
     groups = geometry.get("groups", 1)
     op = Conv(rng.integers(-128, 127, (8, 4 // groups, 3, 2), np.int8), exponent=3, **geometry)
     high = 2 if dtype == np.uint8 else 2**20
     x: Array = rng.integers(0, high, (3, 4, 8, 7)).astype(dtype)
     wanted = op.step(x.astype(np.int64), {}).reshape(3, -1)
-    np.testing.assert_array_equal(ConvStage.plan(op, (4, 8, 7))(x.reshape(3, -1)), wanted)
+    np.testing.assert_array_equal(ConvStage.plan(op, (4, 8, 7))(sent(x.reshape(3, -1))), wanted)
 
 
 def test_reached_positions_by_hand() -> None:
@@ -104,10 +104,12 @@ def test_reached_positions_by_hand() -> None:
     assert reached(4, 2, 2, 1, 1, 3).tolist() == [[-1, 0], [1, -1], [-1, 1], [2, -1]]
 
 
-def test_runs_join_neighbours_only() -> None:
-    columns = np.array([[-1, 0, 1], [3, 4, 5], [2, -1, 3], [2, 4, 5], [-1, -1, -1]], np.int32)
-    runs = [[tuple(run) for run in found if run[2]] for found in runs_of(columns).tolist()]
-    assert runs == [[(0, 1, 2)], [(3, 0, 3)], [(2, 0, 1), (3, 2, 1)], [(2, 0, 1), (4, 1, 2)], []]
+def test_stretches_by_hand() -> None:
+    columns = np.array([[-1, 0, 1], [5, 4, 3], [6, 5, 4], [2, -1, 4], [-1, -1, -1]], np.int32)
+    first, patterns, kinds = stretches(columns)
+    assert first.tolist() == [0, 3, 4, 2, -1]
+    assert patterns[kinds].tolist() == [[1, 2, -1], [2, 1, 0], [2, 1, 0], [0, -1, 2], [-1, -1, -1]]
+    assert len(patterns) == 4
 
 
 def values(*numbers: int) -> Array:
@@ -117,10 +119,10 @@ def values(*numbers: int) -> Array:
 @pytest.mark.parametrize("decay_u", [4095, 0])
 @pytest.mark.parametrize("reset", RESETS)
 def test_neurons_at_the_edges(reset: str, decay_u: int) -> None:
-    """Every input and state near an edge of its register, in more neurons than one tile holds."""
+    """Every input and state near an edge of its register, in neurons that do not fill their last group."""
     edges = values(0, 1, -1, 63, M - 1, M, M + 1, -M + 1, -M, 2**17, -(2**17), 2**31 - 1, -(2**31))
     rng = np.random.default_rng(2)
-    size = TILE + 200
+    size = 12 * LANES + 5
     op = Lif(
         (size,),
         decay_u=np.where(rng.random(size) < 0.5, decay_u, 4095).astype(np.int32),
@@ -133,12 +135,13 @@ def test_neurons_at_the_edges(reset: str, decay_u: int) -> None:
     steps, batch = 6, 3
     current = rng.choice(edges, (steps * batch, size))
     layer = LifStage.plan(op, (size,)).registers(batch)
-    got = layer(current).reshape(steps, batch, size)
+    got = np.zeros((steps, batch, size), np.uint8)
+    layer(current, sent(got.reshape(-1, size), batch))
     state: dict[str, Array] = {}
     for step, arriving in enumerate(current.reshape(steps, batch, size)):
         np.testing.assert_array_equal(got[step], op.step(arriving.astype(np.int64), state))
-    np.testing.assert_array_equal(layer.u, state["u"])
-    np.testing.assert_array_equal(layer.v, state["v"])
+    np.testing.assert_array_equal(layer.register("u"), state["u"])
+    np.testing.assert_array_equal(layer.register("v"), state["v"])
     assert np.abs(layer.v.astype(np.int64)).max() == M - 1
 
 
@@ -151,7 +154,7 @@ def test_listed_synapses(dtype: type) -> None:
     high = 2 if dtype == np.uint8 else 2**31
     x: Array = rng.integers(1 - high, high, (4, 30)).astype(dtype) & (1 if dtype == np.uint8 else -1)
     wanted = modulo32(op.step(x.astype(np.int64), {}))
-    np.testing.assert_array_equal(SparseStage.plan(op, (30,))(x), wanted)
+    np.testing.assert_array_equal(SparseStage.plan(op, (30,))(sent(x)), wanted)
 
 
 EDGES = values(0, 1, -1, M - 1, M, -M, 2**16, -(2**16), 2**31 - 1, -(2**31) + 1, -(2**31))
@@ -218,15 +221,16 @@ def test_sums_over_windows_at_the_edges(running: bool) -> None:
 @pytest.mark.parametrize("decay_u", [4095, 0])
 def test_readouts_at_the_edges(decay_u: int) -> None:
     rng = np.random.default_rng(4)
-    size, steps, batch = TILE + 30, 6, 2
+    size, steps, batch = 3 * LANES + 7, 6, 2
     op = Readout((size,), values(decay_u)[0], rng.choice(values(0, 1, 4095, 4096), size), values(-4096)[0], 7)
     current = rng.choice(EDGES, (steps * batch, size))
     layer = LifStage.plan_readout(op, (size,)).registers(batch)
-    got = layer(current).reshape(steps, batch, size)
+    got = np.zeros((steps, batch, size), np.int32)
+    layer(current, sent(got.reshape(-1, size), batch))
     state: dict[str, Array] = {}
     for step, arriving in enumerate(current.reshape(steps, batch, size)):
         np.testing.assert_array_equal(got[step], op.step(arriving.astype(np.int64), state))
-    np.testing.assert_array_equal(layer.u, state["u"])
+    np.testing.assert_array_equal(layer.register("u"), state["u"])
 
 
 def test_a_kernel_is_compiled_where_nothing_can_be_cached() -> None:

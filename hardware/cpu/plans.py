@@ -1,0 +1,95 @@
+"""How every node is laid out before it runs, and which connections and neurons work as one.
+
+Neurons that one connection alone feeds take its sums as they are made: they never go to memory. Neurons that
+only convolutions feed lie in the order in which the sums of a convolution grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from avnir.hardware.cpu.conv import ConvStage, growing_order
+from avnir.hardware.cpu.delta import DeltaStage
+from avnir.hardware.cpu.dense import DenseStage
+from avnir.hardware.cpu.graded import InverseRootStage, ProductStage, RelayStage
+from avnir.hardware.cpu.lif import LifStage
+from avnir.hardware.cpu.sparse import SparseStage
+from avnir.hardware.cpu.window import WindowStage
+from avnir.ir.graph import Graph, Node
+from avnir.ir.loops import components
+
+PLANS: Mapping[str, Callable[..., Any]] = {
+    "Dense": DenseStage.plan,
+    "Conv": ConvStage.plan,
+    "Sparse": SparseStage.plan,
+    "Lif": LifStage.plan,
+    "Relay": RelayStage.plan,
+    "Product": ProductStage.plan,
+    "InverseRoot": InverseRootStage.plan,
+    "Readout": LifStage.plan_readout,
+    "WindowSum": WindowStage.plan,
+    "Delta": DeltaStage.plan,
+    "SigmaDelta": DeltaStage.plan_sigma,
+}
+"""How the operations that compute are laid out; Input and Output only hand on."""
+FILLING = ("Lif", "Readout")
+"""Those that write what they send where it belongs."""
+
+
+@dataclass(frozen=True)
+class Plans:
+    """`stages` by node; `drivers`: by layer of neurons the connection that works as one with it."""
+
+    stages: Mapping[str, Any]
+    drivers: Mapping[str, str]
+
+    @cached_property
+    def merged(self) -> frozenset[str]:
+        """The connections that do not work on their own."""
+        return frozenset(self.drivers.values())
+
+
+def plans_of(graph: Graph) -> Plans:
+    """Lay out all nodes of an integer graph."""
+    growing = dict(_growing(graph))
+    kept = {name for layer in growing for name in graph[layer].inputs}
+    stages = {}
+    for node in graph:
+        if node.op.kind in PLANS:
+            given: dict[str, Any] = {"kept": True} if node.name in kept else {}
+            if node.name in growing:
+                given = {"order": growing_order(growing[node.name])}
+            stages[node.name] = PLANS[node.op.kind](node.op, graph.shapes[node.inputs[0]], **given)
+    return Plans(stages, dict(_drivers(graph, stages)))
+
+
+def _growing(graph: Graph) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Layers that only convolutions feed, which feed nothing else, with the shape that these give."""
+    for node in graph.select(lambda op: op.kind == "Lif"):
+        shapes = {graph.shapes[name] for name in node.inputs}
+        fed_by = [graph[name] for name in node.inputs if _feeds_only(graph, graph[name], node)]
+        if len(shapes) == 1 and [one.op.kind for one in fed_by] == ["Conv"] * len(node.inputs):
+            yield node.name, shapes.pop()
+
+
+def _drivers(graph: Graph, stages: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    looped = {name for names in components(graph.consumers) if len(names) > 1 for name in names}
+    for node in graph.select(lambda op: op.kind == "Lif"):
+        one = graph[node.inputs[0]]
+        drives = getattr(stages[one.name], "drives", False)
+        alone = len(node.inputs) == 1 and _feeds_only(graph, one, node) and node.name not in looped
+        if alone and drives and not one.op.delayed and _binary(graph, one):
+            yield node.name, one.name
+
+
+def _feeds_only(graph: Graph, connection: Node, layer: Node) -> bool:
+    return list(graph.consumers[connection.name]) == [layer.name]
+
+
+def _binary(graph: Graph, connection: Node) -> bool:
+    """Whether it is fed by the spikes of one layer."""
+    sources = [graph[name].op for name in connection.inputs]
+    return len(sources) == 1 and not getattr(sources[0], "message_bits", 0)
