@@ -208,7 +208,8 @@ def _array_problems(node: Node, array: Array) -> list[str]:
         return [f"input {name!r} declares messages of {bits} bits, but the chip has 0 to {MAX_MESSAGE_BITS}"]
     low, high = (0, 1) if bits == 0 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     broken = fractional and bool(np.any(array != np.round(array)))
-    if broken or array.min() < low or array.max() > high:
+    unsigned = array.dtype.kind in "ub"
+    if broken or array.max() > high or (not unsigned and array.min() < low):
         what = "spikes (0 or 1)" if bits == 0 else f"integers in [{low}, {high}]"
         return [f"input {name!r} has values in [{array.min()}, {array.max()}], but must be {what}"]
     return []
