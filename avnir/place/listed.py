@@ -7,7 +7,7 @@ takes an axon there, no other does. So gathers and sums over a few neurons take 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -44,11 +44,11 @@ class Listed:
         return np.bincount(target.owner[self.target], minlength=target.pieces).reshape(target.shape)
 
     def axons(self, target: Grid) -> Array:
-        _, piece, _ = self._lists(target)
+        _, piece, _ = _lists(self, target)
         return np.bincount(piece, minlength=target.pieces).reshape(target.shape)
 
     def words(self, target: Grid, bits: int) -> Array:
-        _, piece, synapses = self._lists(target)
+        _, piece, synapses = _lists(self, target)
         found = np.zeros(target.pieces, np.int64)
         np.add.at(found, piece, list_words(synapses, bits))
         return found.reshape(target.shape)
@@ -58,26 +58,31 @@ class Listed:
         return np.bincount(pairs // target.pieces, minlength=source.pieces).reshape(source.shape)
 
     def axons_out(self, source: Grid, target: Grid) -> Array:
-        axon, _, _ = self._lists(target)
+        axon, _, _ = _lists(self, target)
         return np.bincount(source.owner[axon], minlength=source.pieces).reshape(source.shape)
 
     def operations(self, target: Grid, sent: Array) -> Array:
-        axon, piece, synapses = self._lists(target)
+        axon, piece, synapses = _lists(self, target)
         spikes = sent.reshape(-1, self.sources)
         found = np.zeros((len(spikes), target.pieces))
         np.add.at(found.T, piece, (spikes[:, axon] * synapses).T)
         return found.reshape(*sent.shape[:-3], *target.shape)
 
     def messages(self, source: Grid, target: Grid, sent: Array) -> Array:
-        axon, piece, _ = self._lists(target)
+        axon, piece, _ = _lists(self, target)
         found = np.zeros((len(sent), source.pieces, target.pieces))
         spikes = sent.reshape(len(sent), -1)[:, axon]
         np.add.at(np.moveaxis(found, 0, -1), (source.owner[axon], piece), spikes.T)
         return found
 
-    def _lists(self, target: Grid) -> tuple[Array, Array, Array]:
-        """Each list of synapses: its source neuron, the piece that holds it, and how many they are."""
-        piece = target.owner[self.target]
-        keys, synapses = np.unique(self.source.astype(np.int64) * target.pieces + piece, return_counts=True)
-        axon, piece = np.divmod(keys, target.pieces)
-        return axon, piece, synapses
+
+@lru_cache(maxsize=8)
+def _lists(listed: Listed, target: Grid) -> tuple[Array, Array, Array]:
+    """Each list of synapses: its source neuron, the piece that holds it, and how many they are.
+
+    Kept for some time: axons and words are asked for one after the other.
+    """
+    piece = target.owner[listed.target]
+    keys, synapses = np.unique(listed.source.astype(np.int64) * target.pieces + piece, return_counts=True)
+    axon, piece = np.divmod(keys, target.pieces)
+    return axon, piece, synapses

@@ -1,6 +1,7 @@
 """`python -m tests.scaling`: seconds of each step for ten million weights, and for long chains.
 
 Beside the ten million weights stand the seconds that `nir` itself takes to write and read them.
+`python -m tests.scaling scmrl`: seconds and peak memory of each step for S-CMRL in its full size.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,44 @@ import nir
 import numpy as np
 from torch import nn
 
+from tests.scaling import scmrl
 from tests.scaling.steps import perceptron, spikes, steps
 
 TEN_MILLION = (2_000, 4_000, 500)
 """2,000 x 4,000 + 4,000 x 500 weights."""
 LENGTHS = (100, 300, 1_000)
+ROOM, SAMPLES, CHIPS = 1 << 30, 8, 16
+"""What the full-size run may take beside program and inputs, for how many samples; the chips that hold it."""
 
 
 def main() -> None:
-    """Print two tables in Markdown."""
+    """Print the tables of a case in Markdown."""
+    parser = ArgumentParser(prog="python -m tests.scaling", description=__doc__)
+    parser.add_argument("case", nargs="?", choices=("weights", "scmrl"), default="weights")
+    {"weights": _weights, "scmrl": _scmrl}[parser.parse_args().case]()
+
+
+def _scmrl() -> None:
+    print("| step | s | peak memory, MiB |\n|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, work in scmrl.steps(Path(folder), ROOM, SAMPLES, CHIPS):
+            CLEARED.write_text(NEW_PEAK)
+            took = _timed(work)
+            print(f"| {name} | {took:.2f} | {_peak() >> 20:,} |", flush=True)
+
+
+CLEARED, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+NEW_PEAK = "5"
+"""Lets the highest resident memory count anew (proc(5))."""
+
+
+def _peak() -> int:
+    """The most bytes of memory that this process had since it was cleared."""
+    fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+    return int(fields["VmHWM"].split()[0]) << 10
+
+
+def _weights() -> None:
     large = _seconds(perceptron(*TEN_MILLION), TEN_MILLION[0])
     writing, reading = _nir_seconds()
     print(f"ten million weights: {sum(large.values()):.2f} s in all\n")

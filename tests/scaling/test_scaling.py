@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import cProfile
 import pstats
+from dataclasses import replace
 from pathlib import Path
 
+from avnir.export import load
+from tests.scaling import scmrl
 from tests.scaling.steps import perceptron, spikes, steps
 
 SHORT, LONG = 30, 120
@@ -23,6 +26,18 @@ def calls(length: int, folder: Path) -> dict[str, int]:
         profile.runcall(work)
         counted[name] = pstats.Stats(profile).total_calls
     return counted
+
+
+def test_the_full_size_case_in_small(tmp_path: Path) -> None:
+    """Every step of `python -m tests.scaling scmrl`, of a network that fits one chip."""
+    config = replace(scmrl.FULL, image_shape=(3, 64, 64), audio_shape=(1, 64, 64), channels=16)
+    ran = []
+    for name, work in scmrl.steps(tmp_path, 1 << 30, 2, 1, config):
+        work()
+        ran.append(name)
+    assert ran[-2:] == ["place on 1 chips", "run 2 samples"]
+    recorded = load(tmp_path / "model.pt").recorded.spikes
+    assert sum(bool(spikes.any()) for spikes in recorded.values()) > len(recorded) / 2
 
 
 def test_every_step_is_linear_in_the_layers(tmp_path: Path) -> None:
