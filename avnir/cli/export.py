@@ -26,6 +26,8 @@ MANIFEST = "manifest.json"
 PLACEMENT = "placement.json"
 FORMAT = "avnir-export-1"
 SILICON = "not tested on silicon"
+TOLD_LINES = 4
+"""Lines of a reason that are printed."""
 NOT_COMPARED = "nothing was compared: no example inputs were given (--inputs)"
 
 
@@ -113,13 +115,22 @@ def command(
     if calibrate:
         click.echo(calibration_line(compiled.program, calibrate))
     for name, reason in manifest.get("left_out", {}).items():
-        click.echo(f"left out {name}: {reason}")
+        click.echo(f"left out {name}: {_shortened(reason)}")
     if netx:
         show_netx(netx_run)
     click.echo(f"{chip.title}: {cores_text(compiled.placement)}; {SILICON}")
     click.echo(
         f"wrote {folder}: {', '.join(sorted({name.split('/')[0] for name in manifest['files']}))}, {MANIFEST}"
     )
+
+
+def _shortened(reason: str) -> str:
+    """The first lines of a reason; the manifest has them all."""
+    lines = reason.splitlines()
+    more = len(lines) - TOLD_LINES
+    if more <= 1:
+        return reason
+    return "\n".join([*lines[:TOLD_LINES], f"  and {more} more: {MANIFEST} has them all"])
 
 
 def write_folder(

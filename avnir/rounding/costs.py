@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from avnir.ir import integer
-from avnir.ir.graph import Graph
+from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array
 from avnir.ir.real import Lif
 from avnir.numerics import fixed
 from avnir.rounding.examples import Examples
 from avnir.rounding.layer_run import stepped, summed
-from avnir.rounding.neuron_layer import Layer, layer_of
+from avnir.rounding.neuron_layer import Layer, layer_of, origin
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,20 @@ class RoundingCost:
 def rounding_costs(merged: Graph, integers: Graph, inputs: Mapping[str, Array]) -> tuple[RoundingCost, ...]:
     """A row for each layer of `merged`, a real graph with merged synapses, and of `integers` made from it.
 
+    Of layers that spike and are fed by spikes: numbers have other roundings (`avnir.rounding.messages`).
     `inputs` `[T, B, *shape]`, of which `avnir.rounding.examples` says how many are looked at.
     """
     examples = Examples.of(merged, inputs)
-    return tuple(_cost(layer_of(merged, node, "layer"), integers, examples) for node in merged.neurons)
+    return tuple(
+        _cost(layer_of(merged, node, "layer"), integers, examples)
+        for node in merged.neurons
+        if node.op.kind == "Lif" and _fed_by_spikes(merged, node)
+    )
+
+
+def _fed_by_spikes(merged: Graph, neuron: Node) -> bool:
+    sources = (merged[origin(merged, name)[0]] for name in neuron.inputs)
+    return all(source.op.spiking or getattr(source.op, "message_bits", None) == 0 for source in sources)
 
 
 def _cost(layer: Layer, integers: Graph, examples: Examples) -> RoundingCost:

@@ -8,6 +8,7 @@ import pytest
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.operation import Array
 from avnir.ir.real import Input, Lif, Linear, Output
+from avnir.ir.real_graded import Product
 from avnir.passes.merge_synapses import MergeSynapses
 from avnir.passes.quantise import Quantise
 from avnir.rounding.costs import RoundingCost, rounding_costs
@@ -58,3 +59,22 @@ def test_each_rounding_is_told_apart(kind: str, neuron: dict[str, object]) -> No
     found = {name for name in ("weights", "threshold", "decay", "bias") if getattr(row, name)}
     assert found == {kind}
     assert row.together > 0
+
+
+def test_layers_that_numbers_feed_have_no_row() -> None:
+    neuron = {"beta": np.array(0.5), "threshold": np.array(1.0), "gain": np.array(1.0)}
+    nodes = (
+        Node("x", Input((30,))),
+        Node("fc", Linear(BETWEEN), ("x",)),
+        Node("lif", Lif(**neuron), ("fc",)),
+        Node("first", Linear(np.ones((3, 12))), ("lif",)),
+        Node("second", Linear(np.ones((3, 12))), ("lif",)),
+        Node("product", Product(), ("first", "second")),
+        Node("last", Linear(np.full((2, 3), 0.125)), ("product",)),
+        Node("lif_out", Lif(**neuron), ("last",)),
+        Node("out", Output((2,)), ("lif_out",)),
+    )
+    merged, _ = MergeSynapses()(verified(Graph("real", nodes)))
+    integers, _ = Quantise(8, "layer")(merged)
+    spikes = np.random.default_rng(2).random((20, 4, 30)) < 0.3
+    assert [row.layer for row in rounding_costs(merged, integers, {"x": spikes})] == ["lif"]
