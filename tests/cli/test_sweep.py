@@ -22,8 +22,8 @@ from avnir.export import read_nir, write_nir
 from avnir.ir.graph import Graph, Node, verified
 from avnir.ir.real import Input, Lif, Linear, Output
 from avnir.passes.scale_thresholds import ScaleThresholds
+from tests.cli.calls import Run
 
-Run = Callable[..., tuple[int, str, str]]
 FEW = ("--weight-bits", "3", "--weight-bits", "8", "--threshold-scale", "1.0", "--threshold-scale", "1.25")
 MANY = (
     *(part for name in ("loihi1", "loihi2") for part in ("--target", name)),
@@ -31,22 +31,6 @@ MANY = (
     *(part for scale in (0.8, 1.0, 1.2) for part in ("--threshold-scale", str(scale))),
 )
 POINTS = 2 * 7 * 3
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `avnir ARGUMENTS` in this process: exit status, stdout, stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        return status, *capsys.readouterr()
-
-    return call
 
 
 def network(reset: str) -> Graph:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as xml
@@ -13,32 +12,15 @@ import numpy as np
 import pytest
 
 from avnir import target
-from avnir.cli import main
 from avnir.compile import compile_graph
 from avnir.export import read_nir, write_nir
 from avnir.ir.graph import Graph
 from avnir.ir.interpret_integer import interpret_integer
 from avnir.verify.compare import compare
+from tests.cli.calls import Run
 from tests.networks import audio_visual, spikes
 
-Run = Callable[..., tuple[int, str, str]]
 NET = ("verify", "net.nir", "--inputs", "x.npz", "--backend", "interpreter")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `avnir ARGUMENTS` in this process: exit status, stdout, stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        return status, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture(autouse=True)

@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from avnir.cli import main
 from avnir.compile import with_choices
 from avnir.export import write_nir
 from avnir.ir.graph import Graph
 from avnir.program import Program
 from avnir.rounding.layer_choice import LayerChoice
+from tests.cli.calls import Run
 from tests.verify.networks import BETWEEN, LATTICE, compiled, inputs, layer, two_layers
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `avnir ARGUMENTS` in this process: exit status, stdout, stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        return status, *capsys.readouterr()
-
-    return call
 
 
 def written(folder: Path, graph: Graph) -> tuple[object, ...]:
