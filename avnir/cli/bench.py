@@ -10,6 +10,7 @@ from avnir.cli.bits import weight_bits_option
 from avnir.cli.calibration import calibrate_option
 from avnir.cli.chips import chip_options
 from avnir.cli.compiled import compiled_for
+from avnir.cli.examples import examples_of
 from avnir.cli.output import emit, json_option, table
 from avnir.cli.progress import stage
 from avnir.cli.source import Request, Source, model_options, open_source
@@ -73,17 +74,11 @@ def command(
     refused, and what was counted is printed. Nothing was measured on silicon.
     """
     from avnir import target
-    from avnir.cli.inputs import first_samples
     from avnir.cost.costs import costs_of
-    from avnir.errors import DataError
 
     chip = target.load(target_name)
     source = open_source(request)
-    if source.inputs is None:
-        raise DataError(
-            f"{source.name} holds no example inputs; give --inputs FILE.npz, [T, B, ...] per input"
-        )
-    inputs, _ = first_samples(source.inputs, None, samples)
+    inputs, _ = examples_of(source, samples)
     compiled = compiled_for(source, chip, weight_bits, calibrate, chips, cores)
     trace, _ = timed_run(where, compiled.program, "cpu", inputs, states=True)
     with stage("costs"):

@@ -13,6 +13,7 @@ from avnir.cli.calibration import calibrate_option
 from avnir.cli.chips import chip_options
 from avnir.cli.compiled import compiled_for, program_option
 from avnir.cli.deployment import compared_run, deployment_of
+from avnir.cli.examples import examples_of
 from avnir.cli.output import emit, json_option
 from avnir.cli.progress import stage
 from avnir.cli.source import Request, Source, model_options, open_source
@@ -102,18 +103,9 @@ def _deployment(
     why: bool,
 ) -> Deployment:
     """Everything run and counted; without example inputs nothing is."""
-    from avnir.cli.inputs import checked_labels, first_samples
-    from avnir.errors import DataError
-    from avnir.trace import checked_inputs
-
-    if source.inputs is None:
-        if why:
-            raise DataError(
-                f"{source.name} holds no example inputs, which --why needs; give --inputs FILE.npz"
-            )
+    if source.inputs is None and not why:
         return deployment_of(source, compiled, chip, None, None)
-    inputs, labels = first_samples(checked_inputs(source.graph, source.inputs), source.labels, samples)
-    labels = checked_labels(labels, next(iter(inputs.values())).shape[1])
+    inputs, labels = examples_of(source, samples)
     run = compared_run(source, compiled.program, backends, inputs, labels)
     causes = _causes(source, compiled, inputs, run) if why else None
     return deployment_of(source, compiled, chip, run, inputs, causes)

@@ -12,6 +12,7 @@ import click
 from avnir.cli.bits import bits_of
 from avnir.cli.calibration import calibrate_option, calibration_inputs
 from avnir.cli.chips import chip_options
+from avnir.cli.examples import examples_of
 from avnir.cli.output import emit, json_option, table
 from avnir.cli.progress import counted
 from avnir.cli.source import Request, Source, model_options, open_source
@@ -124,17 +125,9 @@ def command(
 
 
 def _job(source: Source, calibrate: str | None, samples: int | None) -> Job:
-    from avnir.cli.inputs import checked_labels, first_samples
-    from avnir.errors import DataError
     from avnir.many.sweep import Job
-    from avnir.trace import checked_inputs
 
-    if source.inputs is None:
-        raise DataError(
-            f"{source.name} holds no example inputs; give --inputs FILE.npz, [T, B, ...] per input"
-        )
-    inputs, labels = first_samples(checked_inputs(source.graph, source.inputs), source.labels, samples)
-    labels = checked_labels(labels, next(iter(inputs.values())).shape[1])
+    inputs, labels = examples_of(source, samples)
     return Job(source.graph, inputs, labels, *calibration_inputs(source, calibrate), source.decision)
 
 

@@ -12,9 +12,10 @@ import click
 
 from avnir.cli.calibration import calibration_line
 from avnir.cli.compiled import compiled_for, program_option
+from avnir.cli.examples import examples_of
 from avnir.cli.gates import Asked, Job, gate_options, jobs
 from avnir.cli.output import json_option
-from avnir.cli.source import Request, Source, model_options, open_source
+from avnir.cli.source import Request, model_options, open_source
 from avnir.cli.stages import compared, show
 from avnir.cli.verdict import Reports, finish, report_options, show_gates
 from avnir.cli.workers import Where, worker_options
@@ -136,25 +137,11 @@ def _run(job: Job, way: _Way) -> _Run:
         if name not in installed(REFERENCES):
             find(name)
     source = open_source(job.request)  # loads torch: after the checks that need none
-    inputs, labels = _inputs(source, budget.samples)
+    inputs, labels = examples_of(source, budget.samples)
     widths = budget.weight_bits, budget.calibrate
     compiled = compiled_for(source, chip, *widths, budget.chips, budget.cores, way.program)
     verification, integer = compared(source, compiled.program, budget.backends, inputs, labels, way.where)
     return _Run(chip, compiled, inputs, integer, verification)
-
-
-def _inputs(source: Source, samples: int | None) -> tuple[dict[str, Array], Array | None]:
-    """The first samples of the source's inputs and labels, checked."""
-    from avnir.cli.inputs import checked_labels, first_samples
-    from avnir.errors import DataError
-    from avnir.trace import checked_inputs
-
-    if source.inputs is None:
-        raise DataError(
-            f"{source.name} holds no example inputs; give --inputs FILE.npz, [T, B, ...] per input"
-        )
-    inputs, labels = first_samples(checked_inputs(source.graph, source.inputs), source.labels, samples)
-    return inputs, checked_labels(labels, next(iter(inputs.values())).shape[1])
 
 
 def _judged(job: Job, run: _Run, synops: SynapticOperations, golden: bool) -> Verdict:

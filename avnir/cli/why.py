@@ -13,6 +13,7 @@ from avnir.cli.bits import weight_bits_option
 from avnir.cli.calibration import EXAMPLES, calibrate_option, calibration_inputs
 from avnir.cli.chips import chip_options
 from avnir.cli.compiled import compiled_for, program_option
+from avnir.cli.examples import examples_of
 from avnir.cli.output import json_option
 from avnir.cli.progress import stage
 from avnir.cli.source import Request, Source, model_options, open_source
@@ -95,7 +96,7 @@ def command(
 
     chip = target.load(target_name)
     source = open_source(request)
-    inputs, labels = _examples(source, samples)
+    inputs, labels = examples_of(source, samples)
     halves(next(iter(inputs.values())).shape[1])  # refuses a single sample, before anything is run
     compiled = compiled_for(source, chip, weight_bits, calibrate, chips, cores, program)
     case = _Case(source, chip, compiled, inputs, labels)
@@ -120,20 +121,6 @@ def command(
     elif mended is not None:
         hint = "give --fix FOLDER to write the mended deployment"
         click.echo(hint if fix is None else f"wrote {fix}; verify it with --program {fix}")
-
-
-def _examples(source: Source, samples: int) -> tuple[dict[str, Array], Array | None]:
-    """The first samples of the source's inputs and labels, checked."""
-    from avnir.cli.inputs import checked_labels, first_samples
-    from avnir.errors import DataError
-    from avnir.trace import checked_inputs
-
-    if source.inputs is None:
-        raise DataError(
-            f"{source.name} holds no example inputs; give --inputs FILE.npz, [T, B, ...] per input"
-        )
-    inputs, labels = first_samples(checked_inputs(source.graph, source.inputs), source.labels, samples)
-    return inputs, checked_labels(labels, next(iter(inputs.values())).shape[1])
 
 
 def _causes(case: _Case, compiled: Compiled) -> Attribution:
