@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -62,13 +63,17 @@ def on_machines(address: str) -> Iterator[Client]:
     from distributed import Client
 
     with dask.config.set(CONFIG), _quiet():
+        problem = ""
         try:
             client = Client(address, timeout=ANSWER)
         except (OSError, ValueError, TypeError) as error:
+            problem = f"({error})"
+        if problem:
+            gc.collect()  # half a client, found while another's loop starts, would lock both
             raise BackendError(
-                f"no Dask scheduler answers at {address!r} ({error}); give the address that `dask scheduler` "
+                f"no Dask scheduler answers at {address!r} {problem}; give the address that `dask scheduler` "
                 "prints, as tcp://host:8786"
-            ) from error
+            )
         with client:
             yield client
 

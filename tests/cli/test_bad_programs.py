@@ -143,4 +143,4 @@ def test_a_layer_too_large_for_the_chip_stops_the_pipeline() -> None:
         Node("out", Output((3,)), ("wide",)),
     )
     with pytest.raises(LimitError, match=r"wide \(net.py:3\): one neuron alone takes .* at most \d+ inputs"):
-        compile_graph(verified(Graph("real", nodes)), LOIHI2)
+        compile_graph(verified(Graph("real", nodes)), LOIHI1)

@@ -66,7 +66,7 @@ def test_a_folder_as_model(avnir: Avnir, tmp_path: Path) -> None:
 def test_unknown_names(avnir: Avnir, model: Path) -> None:
     refused(avnir("verify", model, "--target", "loihi3", status=2), "'loihi3'", "known are loihi1, loihi2")
     refused(
-        avnir("verify", model, "--backend", "gpu", status=2), "'gpu'", "installed are cpu, interpreter, lava"
+        avnir("verify", model, "--backend", "tpu", status=2), "'tpu'", "installed are cpu, gpu, interpreter"
     )
 
 
