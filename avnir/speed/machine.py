@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-BUSY = 0.5
-"""Processes at work on average over the last minute, before the first run, from which a warning is given."""
+BUSY = 0.2
+"""Processors that others keep at work, from which a warning is given."""
+WATCHED = 1.0
+"""Seconds before the first run over which that is measured: an average over a minute still holds what this
+machine was asked to do before."""
 PACKAGES = ("avnir", "numpy", "numba", "torch", "snntorch")
-CPUS = Path("/proc/cpuinfo")
+CPUS, STAT = Path("/proc/cpuinfo"), Path("/proc/stat")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The processor, how many of its cores may be used, bytes of memory, versions, the load at the start."""
+    """The processor, cores that may be used, bytes of memory, versions, processors that others kept busy."""
 
     processor: str
     cores: int
@@ -34,8 +38,7 @@ class Machine:
         if self.load < BUSY:
             return None
         return (
-            f"other processes are busy: {self.load:.1f} were at work over the last minute; "
-            "these figures are no measurement of this machine"
+            f"others keep {self.load:.1f} processors busy: these figures are no measurement of this machine"
         )
 
     def record(self) -> dict[str, Any]:
@@ -52,8 +55,25 @@ def this_machine() -> Machine:
         system=platform.platform(terse=True),
         python=platform.python_version(),
         packages=versions(PACKAGES),
-        load=os.getloadavg()[0],
+        load=others_at_work(STAT),
     )
+
+
+def others_at_work(file: Path) -> float:
+    """Processors at work while this process waits; 0 where the system does not say."""
+    before = _at_work(file)
+    time.sleep(WATCHED)
+    return (_at_work(file) - before) / WATCHED
+
+
+def _at_work(file: Path) -> float:
+    """Seconds of all processors since the system began, neither idle nor waiting for a disk (proc(5))."""
+    if not file.is_file():
+        return 0.0
+    user, nice, system, _, _, *interrupts = (
+        int(word) for word in file.read_text().splitlines()[0].split()[1:8]
+    )
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
 
 
 def processor(file: Path) -> str:

@@ -110,7 +110,7 @@ def conditions(machine: Machine, repeats: int) -> list[str]:
     packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     return [
         f"{machine.processor}, {machine.cores} cores, {machine.memory / 2**30:.0f} GiB; {machine.system}; "
-        f"Python {machine.python}, {packages}; load at the start {machine.load:.1f}",
+        f"Python {machine.python}, {packages}; others kept {machine.load:.1f} processors busy at the start",
         f"medians of {repeats} rounds in which everybody had a turn, after one run that does not count, "
         "with the quartiles; every spike of every timed run of the engine was compared with the integer "
         "interpreter's",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
-from avnir.speed.machine import processor, this_machine
+import pytest
+
+from avnir.speed.machine import others_at_work, processor, this_machine
 
 
 def test_the_processor_has_the_name_that_the_system_gives(tmp_path: Path) -> None:
@@ -24,3 +27,19 @@ def test_this_machine() -> None:
     assert found.memory > 1 << 26
     assert found.packages.keys() >= {"avnir", "numpy", "numba"}
     assert found.record()["python"] == platform.python_version()
+
+
+def test_others_are_those_at_work_while_this_process_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, tick = tmp_path / "stat", os.sysconf("SC_CLK_TCK")
+    fields = [100, 10, 50, 9000, 800, 5, 5, 0, 0, 0]
+
+    def wait(seconds: float) -> None:
+        busier = [fields[0] + int(1.5 * tick * seconds), *fields[1:3], 9000 + tick, 800 + tick, *fields[5:]]
+        file.write_text(f"cpu  {' '.join(map(str, busier))}\n")
+
+    file.write_text(f"cpu  {' '.join(map(str, fields))}\ncpu0 1 2 3\n")
+    monkeypatch.setattr("avnir.speed.machine.time.sleep", wait)
+    assert others_at_work(file) == 1.5
+    assert others_at_work(tmp_path / "nothing") == 0

@@ -88,5 +88,5 @@ def test_a_file_without_the_marks_stays_as_it_is(tmp_path: Path, text: str) -> N
 def test_a_busy_machine_is_told() -> None:
     busy = Machine("A processor", 4, 8 << 30, "Linux", "3.11.0", {}, 2.0)
     assert MACHINE.warning is None
-    assert "other processes are busy: 2.0" in markdown(busy, [], 5)
-    assert "load at the start 2.0" in conditions(busy, 5)[0]
+    assert "others keep 2.0 processors busy" in markdown(busy, [], 5)
+    assert "others kept 2.0 processors busy" in conditions(busy, 5)[0]
