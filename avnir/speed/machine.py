@@ -63,17 +63,17 @@ def others_at_work(file: Path) -> float:
     """Processors at work while this process waits; 0 where the system does not say."""
     before = _at_work(file)
     time.sleep(WATCHED)
-    return (_at_work(file) - before) / WATCHED
+    return (_at_work(file) - before) / (WATCHED * os.sysconf("SC_CLK_TCK"))
 
 
-def _at_work(file: Path) -> float:
-    """Seconds of all processors since the system began, neither idle nor waiting for a disk (proc(5))."""
+def _at_work(file: Path) -> int:
+    """Ticks of all processors since the system began, neither idle nor waiting for a disk (proc(5))."""
     if not file.is_file():
-        return 0.0
+        return 0
     user, nice, system, _, _, *interrupts = (
         int(word) for word in file.read_text().splitlines()[0].split()[1:8]
     )
-    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+    return user + nice + system + sum(interrupts)
 
 
 def processor(file: Path) -> str:
