@@ -1,11 +1,11 @@
 """Why another run of a network differs: causes that are tried, and that reproduce it exactly or not.
 
 `diagnose` takes a program, its inputs and what somebody else recorded of it. First it asks whether the whole
-recording is ours rearranged (`diagnosis_trace`). Then every layer is replayed alone on the spikes that were
-recorded before it (`diagnosis_site`): a layer that differs although its replay is exact only passes on what
-it got. At each of the others every hypothesis of the table is tried. One that gives the recorded answer in
-every slot of every step and sample that can be judged explains it; if none does, the one is named that
-explains most, with its share, and the cause counts as not found.
+recording is ours rearranged (`trace`). Then every layer is replayed alone on the spikes that were recorded
+before it (`site`): a layer that differs although its replay is exact only passes on what it got. At each of
+the others every hypothesis of the table is tried. One that gives the recorded answer in every slot of every
+step and sample that can be judged explains it; if none does, the one is named that explains most, with its
+share, and the cause counts as not found.
 """
 
 from __future__ import annotations
