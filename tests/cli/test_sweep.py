@@ -77,8 +77,16 @@ def written(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+INTERRUPTIBLE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""A shell starts what runs in its background with Ctrl-C ignored, and so what the tests start there."""
+
+
 def started(*arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-W", "error", "-m", "avnir", *map(str, arguments)]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "-W", "error", "-m", "avnir", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
