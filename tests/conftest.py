@@ -30,3 +30,26 @@ def data_dir() -> Path:
     if not (folder / "mnist.npz").is_file():
         pytest.skip(f"no real data in {folder}: set AVNIR_DATA to a folder with mnist.npz and fsdd.npz")
     return folder
+
+
+@pytest.fixture(params=["events", "tiles"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways of the CPU engine to the same sums, for each test that asks for it.
+
+    Only event by event, as where a processor has no tiles; or by tiles, however little fills them.
+    """
+    from avnir.hardware.cpu import conv_tiles, dense, tiles
+
+    if request.param == "events":
+        monkeypatch.setattr(tiles, "available", lambda: False)
+        return "events"
+    if not tiles.available():
+        pytest.skip("this processor has no products of tiles (AMX)")
+    for place, name in (
+        (dense, "TILED_FROM"),
+        (dense, "FEWEST_ROWS"),
+        (conv_tiles, "LEAST_AREA"),
+        (conv_tiles, "LEAST_CHANNELS"),
+    ):
+        monkeypatch.setattr(place, name, 0)
+    return "tiles"

@@ -7,8 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+from avnir.hardware.cpu import kernels_dense_tiles, tiles
 from avnir.hardware.cpu.density import density, exact_in_float
 from avnir.hardware.cpu.kernels_dense import NARROW, WIDE, add_messages, adding_kernel, driving_kernel
+from avnir.hardware.cpu.kernels_dense_tiles import OUTPUTS, PAIR, STEPS, Workshop
 from avnir.hardware.cpu.lif import Registers
 from avnir.hardware.cpu.sent import Sent
 from avnir.ir import integer
@@ -17,7 +19,11 @@ from avnir.ir.operation import Array, Shape
 DENSE_FROM = 0.15
 """Density from which the float32 product of messages is faster than adding their multiples of weight rows;
 measured 0.12 to 0.16 from 512 x 256 to 2048 x 2048 on one AVX-512 core. Adding rows of spikes is faster up to
-a density of 0.8 to 1, so that there is no product of them."""
+a density of 0.8 to 1, so that there is no product of them but one of tiles."""
+TILED_FROM = 0.01
+"""Density from which products of tiles are faster than adding rows of spikes."""
+FEWEST_ROWS = 8
+"""Rows below which tiles stay too empty."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +57,46 @@ class DenseStage:
         """The largest sum of |weight| of an output."""
         return int(np.abs(self.op.weight.astype(np.int64)).sum(axis=1).max())
 
+    @cached_property
+    def in_tiles(self) -> Array:
+        """The weights for `avnir.hardware.cpu.kernels_dense_tiles`."""
+        outputs, inputs = self.op.weight.shape
+        pairs, blocks = -(-outputs // PAIR), -(-inputs // tiles.BYTES)
+        whole = np.zeros((pairs * PAIR, blocks * tiles.BYTES), np.int8)
+        whole[:outputs, :inputs] = self.op.weight
+        held = tiles.aligned((pairs, blocks, 2, tiles.ROWS, tiles.BYTES), np.int8)
+        parts = whole.reshape(pairs, 2, tiles.ROWS, blocks, tiles.ROWS, -1)
+        held[:] = parts.transpose(0, 3, 1, 4, 2, 5).reshape(held.shape)
+        return held
+
     def __call__(self, x: Sent) -> Array:
         """Summed weights, int32 `[S * B, out]` modulo 2^32, of spikes or messages."""
         if not x.binary and density(x.array) >= DENSE_FROM and exact_in_float(x.array, self.worst_row):
             return self._product(x.array)
-        out = np.empty((x.count, len(self.op.weight)), np.int32)
-        if x.binary:
-            _, samples, _, steps = x.rows
-            adding_kernel(self._width)(x.events, samples, steps, self.tiles, self.op.exponent, out)
+        out, exponent = np.empty((x.count, len(self.op.weight)), np.int32), self.op.exponent
+        if not x.binary:
+            add_messages(x.array, self.tiles, exponent, out)
+        elif _for_tiles(x):
+            kernel = kernels_dense_tiles.add_spikes
+            kernel(x.matrix, x.rows, self.in_tiles, exponent, self._workshop(), out)
         else:
-            add_messages(x.array, self.tiles, self.op.exponent, out)
+            adding_kernel(self._width)(x.events, x.rows[1], x.rows[3], self.tiles, exponent, out)
         return out
 
     def drive(self, layer: Registers, x: Sent, sent: Sent) -> None:
         """Fill `sent` with what the layer sends that nothing but these synapses feeds, with spikes."""
-        kernel = driving_kernel(self._width, layer.stage.kind(self.worst_row << self.op.exponent))
-        neurons, exponent = layer.stage.neurons, self.op.exponent
-        kernel(x.events, self.tiles, exponent, neurons, layer.u, layer.v, sent.rows, sent.matrix)
+        kind, exponent = layer.stage.kind(self.worst_row << self.op.exponent), self.op.exponent
+        at_work = (layer.stage.neurons, layer.u, layer.v, sent.rows, sent.pieces)
+        if _for_tiles(x):
+            kernel = kernels_dense_tiles.driving_kernel(kind)
+            kernel(x.matrix, x.rows, self.in_tiles, exponent, self._workshop(), *at_work)
+        else:
+            driving_kernel(self._width, kind)(x.events, self.tiles, exponent, *at_work)
+
+    def _workshop(self) -> Workshop:
+        """Room of a thread."""
+        spikes = tiles.aligned((self.in_tiles.shape[1] * STEPS * tiles.BYTES,), np.uint8)
+        return spikes, tiles.aligned((STEPS, OUTPUTS), np.int32), tiles.shapes()
 
     @property
     def _width(self) -> int:
@@ -76,3 +105,8 @@ class DenseStage:
     def _product(self, x: Array) -> Array:
         total = (x.astype(np.float32) @ self.float_weight).astype(np.int32)
         return np.left_shift(total, self.op.exponent, out=total)
+
+
+def _for_tiles(x: Sent) -> bool:
+    """Whether products of tiles are the faster way for these spikes."""
+    return x.count >= FEWEST_ROWS and tiles.available() and x.density >= TILED_FROM

@@ -29,10 +29,12 @@ from avnir.hardware.cpu.memory import Footprint
 from avnir.hardware.cpu.order import Order, order_of
 from avnir.hardware.cpu.part import Part
 from avnir.hardware.cpu.plans import plans_of
+from avnir.hardware.cpu.record import record
 from avnir.hardware.cpu.sent import Sent
 from avnir.ir.graph import Node
 from avnir.ir.operation import Array
 from avnir.ir.presentations import rehearsals
+from avnir.packed import Packed
 from avnir.pieces import Piece, pieces_of
 from avnir.program import Program
 from avnir.trace import Trace, checked_inputs
@@ -69,7 +71,7 @@ class CpuSession:
         """
         arrays = checked_inputs(self._graph, inputs)
         steps, batch = next(iter(arrays.values())).shape[:2]
-        trace = Trace.empty(self._graph, steps, batch, states)
+        trace = record(self._graph, steps, batch, states)
         for _ in self._pool.map(lambda part: self._run_part(arrays, trace, part), self._parts(steps, batch)):
             pass
         return trace
@@ -121,8 +123,8 @@ class CpuSession:
             for start in range(0, steps, held):
                 span = slice(start, min(start + held, steps))
                 here = {name: array[span, sample] for name, array in inputs.items()}
-                presented = Trace.empty(self._graph, span.stop - start, 1, states).presented[number]
-                self._present(part, self._orders[0], here, presented, slice(0, 1))
+                presented = record(self._graph, span.stop - start, 1, states).presented[number]
+                self._present(part, self._orders[0], here, None, presented, slice(0, 1))
                 take(Piece(number, span, sample, replace(presented, rehearsals=())))
 
     def _parts(self, steps: int, batch: int) -> Iterator[slice]:
@@ -145,31 +147,49 @@ class CpuSession:
         for number, presented in enumerate(trace.presented):
             part.begin()
             order = self._orders[0 if trace.states else number]
-            known = {**inputs, **(trace.rehearsals[number - 1].spikes if number else {})}
-            self._present(part, order, {name: known[name] for name in order.known}, presented, samples)
+            before = trace.rehearsals[number - 1] if number else None
+            self._present(part, order, inputs, before, presented, samples)
 
     def _present(
-        self, part: Part, order: Order, known: Mapping[str, Array], presented: Trace, samples: slice
+        self,
+        part: Part,
+        order: Order,
+        inputs: Mapping[str, Array],
+        before: Trace | None,
+        presented: Trace,
+        samples: slice,
     ) -> None:
-        """Take the samples through the steps of `known`, block by block, and write them into the trace."""
-        steps = len(next(iter(known.values())))
+        """Take the samples through all steps, block by block, and write them into the trace.
+
+        `before` is the trace of the presentation before, from which settled layers are taken over.
+        """
+        steps = len(next(iter(inputs.values())))
         most = 1 if presented.states else max(1, BLOCK_BYTES // (self._row_bytes * part.samples))
         for span in _shared(steps, math.ceil(steps / most)):
-            given = {
-                name: Sent.readable(array, span, samples, _sends(self._graph[name]))
-                for name, array in known.items()
+            known = {
+                name: self._sent(before.spikes, name, span, samples)
+                if before and name not in inputs
+                else Sent.of_input(inputs[name], span, samples, not _bits(self._graph[name]))
+                for name in order.known
             }
-            room = {
-                name: Sent.within(array, span, samples)
-                for name, array in itertools.chain(presented.spikes.items(), presented.outputs.items())
-            }
-            part.block(order, given, room)
+            part.block(order, known, self._room(presented, span, samples))
             _note(presented, np.s_[span, samples], part)
 
+    def _sent(self, sent: Mapping[str, Array], name: str, span: slice, samples: slice) -> Sent:
+        """Where what a node sends lies in the spikes or outputs of a trace that `record` made."""
+        packed: Packed = sent  # type: ignore[assignment]
+        return Sent.within(packed.held[name], span, samples, math.prod(packed.shapes[name]))
 
-def _sends(node: Node) -> type:
-    """The type of what an input or a layer sends."""
-    return np.int32 if node.op.message_bits else np.uint8  # type: ignore[attr-defined]
+    def _room(self, trace: Trace, span: slice, samples: slice) -> dict[str, Sent]:
+        """The same of all layers, and of outputs that show no layer."""
+        room = {name: self._sent(trace.spikes, name, span, samples) for name in trace.spikes}
+        apart = (name for name in trace.outputs if self._graph[name].inputs[0] not in room)
+        return room | {name: self._sent(trace.outputs, name, span, samples) for name in apart}
+
+
+def _bits(node: Node) -> int:
+    """Of the messages of an input; 0 for spikes."""
+    return int(node.op.message_bits)  # type: ignore[attr-defined]
 
 
 def _shared(total: int, count: int) -> Iterator[slice]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from avnir.hardware.cpu.compiled import compiled, inlined
 from avnir.hardware.cpu.kernels_events import Events, Rows
-from avnir.hardware.cpu.kernels_lif import ALIGN, LANES, Kind, enter, stepped
+from avnir.hardware.cpu.kernels_lif import ALIGN, LANES, Kind, enter, step_here
 from avnir.hardware.cpu.vector import (
     Vector,
     load,
@@ -121,7 +121,7 @@ def driving_kernel(kept: type, kind: Kind) -> Callable[..., None]:
     ) -> None:
         """Step the samples of `rows`, fed by the spikes in `events`, where no sum reaches 2^23.
 
-        `sent`, uint8 `[T * B, n]`, and `sent_events` are filled; `order`: see `kernels_lif.listing_kernel`.
+        the words of `sent` and `sent_events` are filled; `order`: see `kernels_lif.listing_kernel`.
         """
         first, samples, batch, steps = rows
         start, index = events
@@ -137,7 +137,7 @@ def driving_kernel(kept: type, kind: Kind) -> Callable[..., None]:
             sent_start[row] = total
             for j in range(0, size, LANES):
                 arriving = load(sums, j, LANES, 32) << (exponent + ALIGN)
-                fires = stepped(arriving, neurons, j, u, v, b * size, kind, t == steps - 1)
+                fires = step_here(arriving, neurons, j, u, v, b * size, kind, t == steps - 1)
                 store(sent_index, total, squeezed(load(order, j, LANES, 32), fires))
                 total += number(fires)
             enter(sent_index, sent_start[row], total, sent, first + t * batch + b)

@@ -18,7 +18,7 @@ import numpy as np
 
 from avnir.hardware.cpu.compiled import compiled, inlined
 from avnir.hardware.cpu.kernels_events import Events, Rows
-from avnir.hardware.cpu.kernels_lif import ALIGN, LANES, Kind, send, stepped
+from avnir.hardware.cpu.kernels_lif import ALIGN, LANES, Kind, send, step_here
 from avnir.hardware.cpu.vector import Vector, load, load_like, round_as, round_toward_zero, spread, store
 from avnir.ir.operation import Array
 
@@ -92,10 +92,10 @@ def driving_kernel(width: int, kind: Kind) -> Callable[..., None]:
         rows: Rows,
         sent: Array,
     ) -> None:
-        """Step the samples of `rows`, fed by the spikes in `events`; fills `sent`, uint8 `[T * B, n]`."""
+        """Step the samples of `rows`, fed by the spikes in `events`; fills `sent`, see `kernels_lif.send`."""
         first, samples, batch, steps = rows
         nothing, part, sums = spread(0, width, 16), np.empty(width, np.int16), np.empty(width, np.int32)
-        spare, size, before = np.empty(LANES, np.uint8), v.shape[1], round_toward_zero()
+        size, before = v.shape[1], round_toward_zero()
         for tile in range(weight.shape[0]):
             here = tile * width
             for b in range(samples):
@@ -103,8 +103,8 @@ def driving_kernel(width: int, kind: Kind) -> Callable[..., None]:
                     add_up(weight, tile, events, b * steps + t, nothing, part, sums)
                     for j in range(here, min(here + width, size), LANES):
                         arriving = load(sums, j - here, LANES, 32) << (exponent + ALIGN)
-                        fires = stepped(arriving, neurons, j, u, v, b * size, kind, t == steps - 1)
-                        send(fires, sent, first + t * batch + b, j, spare)
+                        fires = step_here(arriving, neurons, j, u, v, b * size, kind, t == steps - 1)
+                        send(fires, sent, first + t * batch + b, j)
         round_as(before)
 
     return drive

@@ -1,7 +1,8 @@
-"""Spikes as lists: which inputs are active, row by row, found once and used by every connection.
+"""Spikes as bits and as lists of which neurons spiked, found once and used by every connection.
 
-What is sent lies in a matrix `[T * B, n]`, the samples of a step together. A block of it, `rows`, is some
-steps of some neighbouring samples: its first row, its samples, the samples of a step, its steps.
+What is sent lies in a matrix `[T * B, ...]`, the samples of a step together; spikes as words of 64 bits, see
+`avnir.packed`. A block of it, `rows`, is some steps of some neighbouring samples: its first row, its samples,
+the samples of a step, its steps.
 
 A list of events holds the rows of a block one sample after another, each with its steps in order: those of
 row k are `index[start[k]]` to `index[start[k + 1]]`, in any order within the row; `start` int64, `index`
@@ -10,12 +11,28 @@ int32, with room for LANES more than there are.
 
 from __future__ import annotations
 
-from avnir.hardware.cpu.compiled import compiled
-from avnir.hardware.cpu.vector import ascending, load, number, spread, squeezed, store
+import numpy as np
+
+from avnir.hardware.cpu.compiled import compiled, inlined
+from avnir.hardware.cpu.vector import (
+    ascending,
+    bits_of,
+    chosen_by,
+    load,
+    lowest,
+    number,
+    spread,
+    squeezed,
+    store,
+)
 from avnir.ir.operation import Array
 
 LANES = 16
-"""Inputs looked at together."""
+"""Neurons looked at together."""
+WORD = 64
+"""See `avnir.packed`."""
+CROWDED = 16
+"""Spikes of a word from which it is faster to squeeze lanes than to take the bits one by one."""
 
 Rows = tuple[int, int, int, int]
 """First row, samples, samples of a step in the matrix, steps."""
@@ -23,21 +40,65 @@ Events = tuple[Array, Array]
 """`start` and `index`."""
 
 
+@inlined
+def list_word(word: int, first: int, index: Array, count: int) -> int:
+    """Enter the spikes of a word, whose bit 0 is neuron `first`, from `count` on; gives where they end."""
+    found = number(chosen_by(word, WORD, 1))
+    if found < CROWDED:
+        for k in range(found):
+            index[count + k] = first + lowest(word)
+            word &= word - 1
+    else:
+        places, end = ascending(spread(0, LANES, 32)) + first, count
+        for k in range(0, WORD, LANES):
+            active = chosen_by(word >> k, LANES, 1)
+            store(index, end, squeezed(places + k, active))
+            end += number(active)
+    return count + found
+
+
 @compiled
-def list_events(spikes: Array, rows: Rows, start: Array, index: Array) -> None:
-    """Fill the list for a block of `spikes`, uint8 `[T * B, n]`, 0 or 1."""
+def list_events(words: Array, rows: Rows, start: Array, index: Array) -> None:
+    """Fill the list for a block of spikes."""
     first, samples, batch, steps = rows
-    inputs, count = spikes.shape[1], 0
-    places = ascending(spread(0, LANES, 32))
+    count = 0
     for b in range(samples):
         for t in range(steps):
             start[b * steps + t] = count
             r = first + t * batch + b
-            for j in range(0, inputs - LANES + 1, LANES):
-                active = load(spikes, r * inputs + j, LANES, 8) > 0
-                store(index, count, squeezed(places + j, active))
-                count += number(active)
-            for j in range(inputs - inputs % LANES, inputs):
-                index[count] = j
-                count += spikes[r, j]
+            for w in range(words.shape[1]):
+                count = list_word(words[r, w], w * WORD, index, count)
     start[samples * steps] = count
+
+
+@inlined
+def pack_row(spikes: Array, at: int, words: Array, r: int) -> None:
+    """Enter a row of spikes, uint8, 0 or 1, from item `at` on, of whole words."""
+    for w in range(words.shape[1]):
+        words[r, w] = bits_of(load(spikes, at + w * WORD, WORD, 8) > 0)
+
+
+@compiled
+def pack(spikes: Array, rows: Rows, words: Array) -> None:
+    """Fill `words`, all of a block, with its `spikes`, uint8 `[T * B, n]`, 0 or 1."""
+    first, samples, batch, steps = rows
+    inputs = spikes.shape[1]
+    whole = inputs // WORD
+    for k in range(samples * steps):
+        r = first + k // samples * batch + k % samples
+        for w in range(whole):
+            words[k, w] = bits_of(load(spikes, r * inputs + w * WORD, WORD, 8) > 0)
+        for w in range(whole, words.shape[1]):
+            word = np.int64(0)
+            for i in range(whole * WORD, inputs):
+                word |= np.int64(spikes[r, i]) << np.int64(i - whole * WORD)
+            words[k, w] = word
+
+
+@compiled
+def count_spikes(words: Array) -> int:
+    """How many there are in words `[n]`."""
+    count = 0
+    for word in words:
+        count += number(chosen_by(word, WORD, 1))
+    return count

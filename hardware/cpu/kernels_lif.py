@@ -11,9 +11,9 @@ Why 32 bits are enough, with M = 2^23:
 - v adds a bias below 2^19 and a threshold below M to that, again modulo 2^32 by definition.
 
 A layer is `neurons`, int32 `[4, size]`: 4096ths of the current that a step keeps, the share of the potential
-that it keeps as the bits of a float32, threshold and bias on the scale of v. If all are alike, size is LANES.
-Its state is int32 `[B, size]`, where `size` is the number of neurons made up to whole groups of LANES;
-what is beyond the last neuron is computed, and sent to nobody.
+that it keeps as the bits of a float32, threshold and bias on the scale of v. If all are alike, and only then,
+size is LANES. Its state is int32 `[B, size]`, where size is the number of neurons made up to whole groups of
+LANES; what is beyond the last neuron is computed, and sent to nobody.
 """
 
 from __future__ import annotations
@@ -28,13 +28,17 @@ from avnir.hardware.cpu.kernels_events import Events, Rows
 from avnir.hardware.cpu.vector import (
     Vector,
     load,
+    load_like,
     number,
     portion,
+    repeated,
     round_as,
     round_toward_zero,
-    spread,
+    spread_like,
     squeezed,
     store,
+    store_bits,
+    store_first,
     where,
 )
 from avnir.ir.operation import Array
@@ -77,35 +81,46 @@ def wrapped(u: Vector) -> Vector:
 @inlined
 def clipped(v: Vector) -> Vector:
     """Clip to [-M + 1, M - 1]."""
-    low, high = spread(1 - LIMIT, LANES, 32), spread(LIMIT - 1, LANES, 32)
+    low, high = spread_like(1 - LIMIT, v), spread_like(LIMIT - 1, v)
     return where(v > high, high, where(v < low, low, v))
 
 
 @inlined
-def stepped(
-    arriving: Vector, neurons: Array, j: int, u: Array, v: Array, at: int, kind: Kind, last: bool
-) -> Vector:
-    """Step the neurons from j on, whose u and v lie from `at + j` on; whether v is above theta.
+def parameters(neurons: Array, j: int, like: Vector) -> tuple[Vector, Vector, Vector, Vector]:
+    """The rows of `neurons` for as many of them from j on as `like` has lanes."""
+    size = neurons.shape[1]
+    if size > LANES:
+        keep_u = load_like(neurons, KEEP_U * size + j, like)
+        keep_v = load_like(neurons, KEEP_V * size + j, like)
+        limit = load_like(neurons, THETA * size + j, like)
+        bias = load_like(neurons, BIAS * size + j, like)
+    else:
+        keep_u = repeated(load(neurons, KEEP_U * LANES, LANES, 32), like)
+        keep_v = repeated(load(neurons, KEEP_V * LANES, LANES, 32), like)
+        limit = repeated(load(neurons, THETA * LANES, LANES, 32), like)
+        bias = repeated(load(neurons, BIAS * LANES, LANES, 32), like)
+    return keep_u, keep_v, limit, bias
 
-    `arriving`: their input, shifted left by 6, modulo 2^32. u is written if it is read again: where it is
-    kept, and in the `last` step.
+
+@inlined
+def stepped(
+    arriving: Vector, u: Vector, v: Vector, layer: tuple[Vector, Vector, Vector, Vector], kind: Kind
+) -> tuple[Vector, Vector, Vector]:
+    """A step of neurons: whether v is above theta after it, u, and v.
+
+    `arriving`: their input, shifted left by 6, modulo 2^32; `layer`: see `parameters`.
     """
     reset, keeps_current, wraps, clips = kind
-    size, silent = neurons.shape[1], spread(0, LANES, 32)
-    place = j if size > LANES else 0
-    current = arriving
+    keep_u, keep_v, limit, bias = layer
+    current, silent = arriving, spread_like(0, arriving)
     if keeps_current:
-        keep_u = load(neurons, KEEP_U * size + place, LANES, 32)
-        current = current + decayed(load(u, at + j, LANES, 32), keep_u)
+        current = current + decayed(u, keep_u)
     if wraps:
         current = wrapped(current)
-    limit = load(neurons, THETA * size + place, LANES, 32)
-    old = load(v, at + j, LANES, 32)
-    above = old > limit
+    above, old = v > limit, v
     if reset == ZERO_DELAYED:
         old = where(above, silent, old)
-    new = portion(old, load(neurons, KEEP_V * size + place, LANES, 32))
-    new = new + current + load(neurons, BIAS * size + place, LANES, 32)
+    new = portion(old, keep_v) + current + bias
     if reset == ZERO_NEXT:
         new = where(above, silent, new)
     if reset in (SUBTRACT, SUBTRACT_DELAYED):
@@ -117,21 +132,42 @@ def stepped(
         new = where(fires, silent, new)
     if reset == SUBTRACT:
         new = clipped(new - where(fires, limit, silent) + where(above, limit, silent))
-    if keeps_current or last:
+    return fires, current, new
+
+
+@inlined
+def step_here(
+    arriving: Vector, neurons: Array, j: int, u: Array, v: Array, at: int, kind: Kind, last: bool
+) -> Vector:
+    """Step the neurons from j on, whose u and v lie from `at + j` on; whether v is above theta.
+
+    u is written if it is read again: where it is kept, and in the `last` step.
+    """
+    held = load_like(u, at + j, arriving) if kind[1] else arriving
+    before = load_like(v, at + j, arriving)
+    fires, current, new = stepped(arriving, held, before, parameters(neurons, j, arriving), kind)
+    if kind[1] or last:
         store(u, at + j, current)
     store(v, at + j, new)
     return fires
 
 
 @inlined
-def send(fires: Vector, sent: Array, r: int, j: int, spare: Array) -> None:
-    """Enter what the neurons from j on send into row r; `spare` uint8 `[LANES]`."""
-    if j + LANES <= sent.shape[1]:
-        store(sent, r * sent.shape[1] + j, fires)
-    else:
-        store(spare, 0, fires)
-        for k in range(sent.shape[1] - j):
-            sent[r, j + k] = spare[k]
+def step_some(
+    arriving: Vector, neurons: Array, j: int, u: Array, v: Array, at: int, kind: Kind, count: int
+) -> Vector:
+    """The same for `count` neurons at most; the state of others behind them is left as it is."""
+    held, before = load_like(u, at + j, arriving), load_like(v, at + j, arriving)
+    fires, current, new = stepped(arriving, held, before, parameters(neurons, j, arriving), kind)
+    store_first(u, at + j, current, count)
+    store_first(v, at + j, new, count)
+    return fires
+
+
+@inlined
+def send(fires: Vector, pieces: Array, r: int, j: int) -> None:
+    """Enter what the neurons from j on send into row r of `pieces`, uint16 `[T * B, words * 4]`."""
+    store_bits(pieces, r * pieces.shape[1] + j // LANES, fires)
 
 
 @cache
@@ -140,16 +176,16 @@ def lif_kernel(kind: Kind) -> Callable[..., None]:
 
     @compiled
     def step_block(sums: Array, neurons: Array, u: Array, v: Array, rows: Rows, sent: Array) -> None:
-        """Step the samples of `rows`; `sums` int32 `[S * B, size]`, modulo 2^32; `sent` is uint8."""
+        """Step the samples of `rows`; `sums` int32 `[S * B, size]`, modulo 2^32; `sent`: see `send`."""
         first, samples, batch, steps = rows
         size = sums.shape[1]
-        spare, before = np.empty(LANES, np.uint8), round_toward_zero()
+        before = round_toward_zero()
         for b in range(samples):
             for t in range(steps):
                 for j in range(0, size, LANES):
                     arriving = load(sums, (t * samples + b) * size + j, LANES, 32) << ALIGN
-                    fires = stepped(arriving, neurons, j, u, v, b * size, kind, t == steps - 1)
-                    send(fires, sent, first + t * batch + b, j, spare)
+                    fires = step_here(arriving, neurons, j, u, v, b * size, kind, t == steps - 1)
+                    send(fires, sent, first + t * batch + b, j)
         round_as(before)
 
     return step_block
@@ -172,7 +208,7 @@ def listing_kernel(kind: Kind) -> Callable[..., None]:
                 start[b * steps + t] = count
                 for j in range(0, size, LANES):
                     arriving = load(sums, (t * samples + b) * size + j, LANES, 32) << ALIGN
-                    fires = stepped(arriving, neurons, j, u, v, b * size, kind, t == steps - 1)
+                    fires = step_here(arriving, neurons, j, u, v, b * size, kind, t == steps - 1)
                     store(index, count, squeezed(load(order, j, LANES, 32), fires))
                     count += number(fires)
                 enter(index, start[b * steps + t], count, sent, first + t * batch + b)
@@ -187,7 +223,8 @@ def enter(index: Array, begin: int, end: int, sent: Array, r: int) -> None:
     """Enter the listed spikes into row r."""
     sent[r] = 0
     for k in range(begin, end):
-        sent[r, np.uint32(index[k])] = 1
+        place = np.int64(index[k])
+        sent[r, place >> 6] |= np.int64(1) << (place & 63)
 
 
 @cache
@@ -203,7 +240,7 @@ def readout_kernel(kind: Kind) -> Callable[..., None]:
             for t in range(steps):
                 for j in range(0, size, LANES):
                     arriving = load(sums, (t * samples + b) * size + j, LANES, 32) << ALIGN
-                    stepped(arriving, neurons, j, u, v, b * size, kind, t == steps - 1)
+                    step_here(arriving, neurons, j, u, v, b * size, kind, t == steps - 1)
                 for j in range(sent.shape[1]):
                     sent[first + t * batch + b, j] = v[b, j]
         round_as(before)

@@ -84,15 +84,18 @@ class LifStage:
 
     def registers(self, batch: int) -> Registers:
         """u and v at rest."""
-        return Registers(self, *np.zeros((2, batch, self.size), np.int32))
+        held = np.zeros(2 * batch * self.size + LANES, np.int32)  # kernels read up to LANES beyond the last
+        return Registers(self, *held[:-LANES].reshape(2, batch, self.size))
 
 
 def _in_groups(neurons: Array) -> Array:
-    """int32 `[4, size]`, `[4, LANES]` if all are alike; what fills the last group up never spikes."""
+    """int32 `[4, LANES]` if all are alike, else longer; what fills the last group up never spikes."""
     count = neurons.shape[1]
     if count % LANES == 0 and np.all(neurons == neurons[:, :1]):
         return np.ascontiguousarray(neurons[:, :LANES], np.int32)
-    padded = np.zeros((len(neurons), -(-count // LANES) * LANES), np.int32)
+    size = max(2, -(-count // LANES)) * LANES
+    held = np.zeros(len(neurons) * size + LANES, np.int32)  # kernels read up to LANES beyond the last
+    padded = held[:-LANES].reshape(len(neurons), size)
     padded[THETA] = LIMIT
     padded[:, :count] = neurons
     return padded
@@ -112,14 +115,14 @@ class Registers:
         if stage.size > stage.count:
             sums = np.zeros((len(x), stage.size), np.int32)
             sums[:, : stage.count] = x
-        given = (sums, stage.neurons, self.u, self.v, sent.rows, sent.matrix)
+        given = (sums, stage.neurons, self.u, self.v, sent.rows)
         if not stage.reset:
-            readout_kernel(stage.kind())(*given)
+            readout_kernel(stage.kind())(*given, sent.matrix)
         elif not stage.order.size:
-            lif_kernel(stage.kind())(*given)
+            lif_kernel(stage.kind())(*given, sent.pieces)
         else:
             events = sent.room_for_events()
-            listing_kernel(stage.kind())(*given, stage.order, events)
+            listing_kernel(stage.kind())(*given, sent.matrix, stage.order, events)
             sent.events = events
 
     def begin(self) -> None:

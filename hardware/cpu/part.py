@@ -21,6 +21,7 @@ from avnir.hardware.cpu.sent import Sent
 from avnir.hardware.cpu.window import WindowRegisters
 from avnir.ir.graph import Graph, Node
 from avnir.ir.operation import Array
+from avnir.packed import words_of
 
 Stage = Callable[..., Any]
 Room = Mapping[str, Sent]
@@ -30,16 +31,17 @@ Room = Mapping[str, Sent]
 class Lagged:
     """A connection that gives in a step what it makes of the input of `lag` steps before.
 
-    `waiting` `[lag * B, n]`: the inputs of the last steps, silence before the first.
+    `waiting`: the inputs of the last steps, silence before the first; see `Sent.block`. `size`: neurons.
     """
 
     stage: Stage
     waiting: Array
     samples: int
+    size: int
 
     def __call__(self, x: Sent) -> Array:
         """What it gives in the steps of a block."""
-        rows = np.concatenate([self.waiting, x.array])
+        rows = np.concatenate([self.waiting, x.block])
         self.waiting = rows[x.count :].copy()
         return self._given(rows[: x.count])
 
@@ -49,14 +51,14 @@ class Lagged:
 
     def take(self, x: Sent) -> None:
         """The input of those steps."""
-        self.waiting = np.concatenate([self.waiting[x.count :], x.array])
+        self.waiting = np.concatenate([self.waiting[x.count :], x.block])
 
     def begin(self) -> None:
         """Forget what waits: a presentation begins."""
         self.waiting = np.zeros_like(self.waiting)
 
     def _given(self, rows: Array) -> Array:
-        given: Array = self.stage(Sent.alone(rows, self.samples))
+        given: Array = self.stage(Sent.alone(rows, self.samples, self.size))
         return given
 
 
@@ -71,7 +73,7 @@ class Part:
         }
         self._ports = {node.name: node.op.ports(node.inputs) for node in graph}  # type: ignore[attr-defined]
         self._lagged = {
-            node.name: Lagged(plans.stages[node.name], _silence(graph, node, samples), samples)
+            node.name: _lagged(graph, node, plans.stages[node.name], samples)
             for node in graph.select(lambda op: op.delayed)
         }
         self._stages: Mapping[str, Stage] = {**plans.stages, **self.layers, **self._lagged}
@@ -144,20 +146,21 @@ class Part:
         for name in inside - sending.keys():
             values[name] = np.concatenate([made[name] for made in pieces])
         for name, sent in sending.items():
-            sent.fill(np.concatenate([made[name].array for made in pieces]))
+            sent.fill(np.concatenate([made[name].block for made in pieces]))
             values[name] = sent
 
 
-def _silence(graph: Graph, node: Node, samples: int) -> Array:
-    """No input in any of the steps that a connection lags behind, in the type that its input will have."""
+def _lagged(graph: Graph, node: Node, stage: Stage, samples: int) -> Lagged:
+    """A connection before which nothing was sent, as its input will be."""
     binary = len(node.inputs) == 1 and not getattr(graph[node.inputs[0]].op, "message_bits", 0)
-    size = math.prod(graph.shapes[node.inputs[0]])
-    return np.zeros((node.op.lag * samples, size), np.uint8 if binary else np.int32)  # type: ignore[attr-defined]
+    size, rows = math.prod(graph.shapes[node.inputs[0]]), node.op.lag * samples  # type: ignore[attr-defined]
+    silence = np.zeros((rows, words_of(size)), np.int64) if binary else np.zeros((rows, size), np.int32)
+    return Lagged(stage, silence, samples, size)
 
 
 def _cut(value: Any, here: slice, samples: int) -> Any:
     """Some rows of what a node gave, a Sent or a matrix."""
-    return Sent.alone(value.array[here], samples) if isinstance(value, Sent) else value[here]
+    return Sent.alone(value.block[here], samples, value.size) if isinstance(value, Sent) else value[here]
 
 
 def _summed(arrays: Iterable[Array]) -> Array:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from avnir.hardware.cpu.conv import ConvStage, growing_order
+from avnir.hardware.cpu.conv_tiles import TiledConvStage, fits
 from avnir.hardware.cpu.delta import DeltaStage
 from avnir.hardware.cpu.dense import DenseStage
 from avnir.hardware.cpu.graded import InverseRootStage, ProductStage, RelayStage
@@ -62,7 +63,8 @@ def plans_of(graph: Graph) -> Plans:
             given: dict[str, Any] = {"kept": True} if node.name in kept else {}
             if node.name in growing:
                 given = {"order": growing_order(growing[node.name])}
-            stages[node.name] = PLANS[node.op.kind](node.op, graph.shapes[node.inputs[0]], **given)
+            plan: Callable[..., Any] = TiledConvStage.plan if _tiled(graph, node) else PLANS[node.op.kind]
+            stages[node.name] = plan(node.op, graph.shapes[node.inputs[0]], **given)
     return Plans(stages, dict(_drivers(graph, stages)))
 
 
@@ -71,8 +73,14 @@ def _growing(graph: Graph) -> Iterator[tuple[str, tuple[int, ...]]]:
     for node in graph.select(lambda op: op.kind == "Lif"):
         shapes = {graph.shapes[name] for name in node.inputs}
         fed_by = [graph[name] for name in node.inputs if _feeds_only(graph, graph[name], node)]
-        if len(shapes) == 1 and [one.op.kind for one in fed_by] == ["Conv"] * len(node.inputs):
+        plain = [one for one in fed_by if one.op.kind == "Conv" and not _tiled(graph, one)]
+        if len(shapes) == 1 and len(plain) == len(node.inputs):
             yield node.name, shapes.pop()
+
+
+def _tiled(graph: Graph, node: Node) -> bool:
+    """Whether it is a convolution that products of tiles work out."""
+    return node.op.kind == "Conv" and fits(node.op, graph.shapes[node.inputs[0]])  # type: ignore[arg-type]
 
 
 def _drivers(graph: Graph, stages: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

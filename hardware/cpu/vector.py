@@ -81,10 +81,7 @@ def store(typing: Any, array: Any, at: Any, value: Any) -> Any:
 
     def emit(context: Any, builder: Any, made: Any, arguments: Any) -> Any:
         stored = Lanes(value.count, array.dtype.bitwidth)
-        change = builder.zext if value.bits == 1 else builder.sext
-        if value.bits >= stored.bits:
-            change = builder.trunc
-        written = arguments[2] if value.bits == stored.bits else change(arguments[2], stored.form)
+        written = _changed(builder, value, arguments[2], stored)
         builder.store(written, _address(context, builder, array, stored, arguments), align=1)
         return context.get_dummy_value()
 
@@ -108,11 +105,59 @@ def spread(typing: Any, number: Any, count: Any, bits: Any) -> Any:
     return lanes(TYPES.int64, count, bits), emit
 
 
+@intrinsic
+def spread_like(typing: Any, number: Any, like: Any) -> Any:
+    """The same number in lanes like these."""
+
+    def emit(context: Any, builder: Any, made: Any, arguments: Any) -> Any:
+        return _spread(builder, arguments[0], like)
+
+    return like(TYPES.int64, like), emit
+
+
 def _spread(builder: Any, number: Any, lanes: Lanes) -> Any:
     cut = builder.trunc(number, lanes.form.element)
     first = builder.insert_element(ir.Constant(lanes.form, ir.Undefined), cut, INT(0))
     places = ir.Constant(ir.VectorType(INT, lanes.count), [0] * lanes.count)
     return builder.shuffle_vector(first, first, places)
+
+
+@intrinsic
+def repeated(typing: Any, value: Any, like: Any) -> Any:
+    """The same lanes again and again, in lanes like these."""
+
+    def emit(context: Any, builder: Any, made: Any, arguments: Any) -> Any:
+        places = [k % value.count for k in range(like.count)]
+        chosen = ir.Constant(ir.VectorType(INT, like.count), places)
+        return builder.shuffle_vector(arguments[0], arguments[0], chosen)
+
+    return like(value, like), emit
+
+
+@intrinsic
+def store_first(typing: Any, array: Any, at: Any, value: Any, count: Any) -> Any:
+    """`store` of the first `count` lanes only."""
+
+    def emit(context: Any, builder: Any, made: Any, arguments: Any) -> Any:
+        stored = Lanes(value.count, array.dtype.bitwidth)
+        where = _address(context, builder, array, stored, arguments)
+        numbers = ir.Constant(Lanes(value.count, 32).form, list(range(value.count)))
+        chosen = builder.icmp_signed("<", numbers, _spread(builder, arguments[3], Lanes(value.count, 32)))
+        kind = ir.FunctionType(ir.VoidType(), [stored.form, where.type, INT, chosen.type])
+        name = f"llvm.masked.store.v{value.count}i{stored.bits}.p0"
+        written = _changed(builder, value, arguments[2], stored)
+        builder.call(declared(builder, name, kind), [written, where, INT(1), chosen])
+        return context.get_dummy_value()
+
+    return TYPES.void(array, TYPES.intp, value, TYPES.int64), emit
+
+
+def _changed(builder: Any, value: Any, written: Any, stored: Lanes) -> Any:
+    """Lanes with as many bits as an array's items: sign-extended or cut; comparisons as 0 and 1."""
+    if value.bits == stored.bits:
+        return written
+    change = builder.zext if value.bits == 1 else builder.sext
+    return (builder.trunc if value.bits > stored.bits else change)(written, stored.form)
 
 
 @intrinsic
@@ -148,7 +193,7 @@ def portion(typing: Any, value: Any, factor: Any) -> Any:
         kind = ir.FunctionType(real, [real, real, ir.MetaDataType(), ir.MetaDataType()])
         how = [ir.MetaDataString(builder.module, text) for text in ("round.towardzero", "fpexcept.ignore")]
         numbers = builder.sitofp(arguments[0], real), builder.bitcast(arguments[1], real)
-        return builder.fptosi(builder.call(_declared(builder, name, kind), [*numbers, *how]), value.form)
+        return builder.fptosi(builder.call(declared(builder, name, kind), [*numbers, *how]), value.form)
 
     return value(value, factor), emit
 
@@ -158,7 +203,7 @@ def round_toward_zero(typing: Any) -> Any:
     """Let this thread's real numbers be rounded so from now on; gives what `round_as` takes to end it."""
 
     def emit(context: Any, builder: Any, made: Any, arguments: Any) -> Any:
-        before = builder.call(_declared(builder, "llvm.get.rounding", ir.FunctionType(INT, [])), [])
+        before = builder.call(declared(builder, "llvm.get.rounding", ir.FunctionType(INT, [])), [])
         _set_rounding(builder, INT(0))
         return before
 
@@ -177,11 +222,11 @@ def round_as(typing: Any, before: Any) -> Any:
 
 
 def _set_rounding(builder: Any, mode: Any) -> None:
-    builder.call(_declared(builder, "llvm.set.rounding", ir.FunctionType(ir.VoidType(), [INT])), [mode])
+    builder.call(declared(builder, "llvm.set.rounding", ir.FunctionType(ir.VoidType(), [INT])), [mode])
 
 
-def _declared(builder: Any, name: str, kind: Any) -> Any:
-    """One of LLVM's own functions."""
+def declared(builder: Any, name: str, kind: Any) -> Any:
+    """One of LLVM's own functions, for code that is being emitted."""
     return builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
 
 
@@ -193,9 +238,66 @@ def squeezed(typing: Any, value: Any, chosen: Any) -> Any:
         form = value.form
         kind = ir.FunctionType(form, [form, chosen.form, form])
         name = f"llvm.experimental.vector.compress.v{value.count}i{value.bits}"
-        return builder.call(_declared(builder, name, kind), [*arguments, ir.Constant(form, ir.Undefined)])
+        return builder.call(declared(builder, name, kind), [*arguments, ir.Constant(form, ir.Undefined)])
 
     return value(value, chosen), emit
+
+
+@intrinsic
+def width(typing: Any, value: Any) -> Any:
+    """How many lanes there are."""
+
+    def emit(context: Any, builder: Any, made: Any, arguments: Any) -> Any:
+        return ir.Constant(ir.IntType(64), value.count)
+
+    return TYPES.intp(value), emit
+
+
+@intrinsic
+def bits_of(typing: Any, chosen: Any) -> Any:
+    """Which of 64 lanes a comparison chose, bit by bit."""
+
+    def emit(context: Any, builder: Any, made: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return TYPES.int64(chosen), emit
+
+
+@intrinsic
+def store_bits(typing: Any, array: Any, at: Any, chosen: Any) -> Any:
+    """Write which lanes a comparison chose, bit by bit, from item `at` on; whole items of bits."""
+
+    def emit(context: Any, builder: Any, made: Any, arguments: Any) -> Any:
+        stored = ir.IntType(chosen.count)
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        where = builder.bitcast(builder.gep(data, [arguments[1]]), stored.as_pointer())
+        builder.store(builder.bitcast(arguments[2], stored), where, align=1)
+        return context.get_dummy_value()
+
+    return TYPES.void(array, TYPES.intp, chosen), emit
+
+
+@intrinsic
+def chosen_by(typing: Any, word: Any, count: Any, bits: Any) -> Any:
+    """The lowest `count` bits of a number of 64 as lanes of `bits` bits, 0 or 1; of 1 bit, as compared."""
+    compared, lanes = Lanes(count.literal_value, 1), Lanes(count.literal_value, bits.literal_value)
+
+    def emit(context: Any, builder: Any, made: Any, arguments: Any) -> Any:
+        cut = builder.trunc(arguments[0], ir.IntType(compared.count)) if compared.count < 64 else arguments[0]
+        chosen = builder.bitcast(cut, compared.form)
+        return chosen if lanes.bits == 1 else builder.zext(chosen, lanes.form)
+
+    return lanes(TYPES.int64, count, bits), emit
+
+
+@intrinsic
+def lowest(typing: Any, word: Any) -> Any:
+    """The place of the lowest bit that is 1, of a number that is not 0."""
+
+    def emit(context: Any, builder: Any, made: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return TYPES.int64(TYPES.int64), emit
 
 
 @intrinsic

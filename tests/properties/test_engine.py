@@ -159,6 +159,19 @@ def test_either_kernel_equals_definition(threshold: float) -> None:
         check()
 
 
+@pytest.mark.usefixtures("kernels")
+def test_events_and_tiles_equal_the_definition() -> None:
+    @settings(COMPILES, max_examples=100)
+    @given(windows())
+    def check(window: Window) -> None:
+        with backend.session(window.program) as session:
+            wanted = interpret_integer(window.program.graph, window.inputs, states=True)
+            assert_equal(session.run(window.inputs, states=True), wanted)
+            assert_equal(session.run(window.inputs), without_states(wanted))
+
+    check()
+
+
 def test_blocks_and_threads_change_nothing() -> None:
     @settings(COMPILES, max_examples=60)
     @given(windows(), st.integers(1, 4), st.sampled_from((1, 300, 3000)))

@@ -22,7 +22,8 @@ from avnir.program import Program
 from avnir.testing.cases import lif, program_of
 from avnir.trace import Trace
 
-STEPS = 7
+STEPS = 19
+pytestmark = pytest.mark.usefixtures("kernels")
 SIZES = (1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 97, 127, 128, 129, 300)
 
 
@@ -206,6 +207,6 @@ def test_real_numbers_are_rounded_as_before() -> None:
     before = np.float32(2) / np.float32(3)
     plans, inputs = plans_of(program.graph), spikes(40)
     layer = plans.stages["layer"].registers(4)
-    x = Sent.alone(inputs.reshape(-1, 40), 4)
-    plans.stages["synapses"].drive(layer, x, Sent.alone(np.empty((x.count, 16), np.uint8), 4))
+    x = Sent.of_input(inputs, slice(0, STEPS), slice(0, 4), True)
+    plans.stages["synapses"].drive(layer, x, Sent.alone(np.zeros((x.count, 1), np.int64), 4, 16))
     assert np.float32(2) / np.float32(3) == before == np.float32(0.6666667)

@@ -34,8 +34,11 @@ M = fixed.STATE_LIMIT
 
 
 def sent(array: Array, samples: int | None = None) -> Sent:
-    """A block of one step, or of as many as there are for so many samples."""
-    return Sent.alone(array, samples or len(array))
+    """A block of one step, or of as many as there are for so many samples; spikes are uint8."""
+    batch = samples or len(array)
+    steps = len(array) // batch
+    whole = slice(0, steps), slice(0, batch)
+    return Sent.of_input(array.reshape(steps, batch, -1), *whole, array.dtype == np.uint8)
 
 
 def modulo32(values: Array) -> Array:
@@ -135,8 +138,9 @@ def test_neurons_at_the_edges(reset: str, decay_u: int) -> None:
     steps, batch = 6, 3
     current = rng.choice(edges, (steps * batch, size))
     layer = LifStage.plan(op, (size,)).registers(batch)
-    got = np.zeros((steps, batch, size), np.uint8)
-    layer(current, sent(got.reshape(-1, size), batch))
+    room = sent(np.zeros((steps * batch, size), np.uint8), batch)
+    layer(current, room)
+    got = room.array.reshape(steps, batch, size)
     state: dict[str, Array] = {}
     for step, arriving in enumerate(current.reshape(steps, batch, size)):
         np.testing.assert_array_equal(got[step], op.step(arriving.astype(np.int64), state))

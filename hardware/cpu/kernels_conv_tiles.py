@@ -1,0 +1,236 @@
+"""Convolution by products of tiles (`avnir.hardware.cpu.tiles`), whatever the density.
+
+The spikes of a step are laid out as a frame with its padding, four channels side by side, uint8
+`[phases, C_in / 4, H, W, 4]`; a phase holds each s-th row and column, so that what a kernel of stride s
+sees of neighbouring outputs lies side by side too. For a run of 16 neighbouring outputs a column is put
+together of what each place of the kernel sees, and all output channels are its product with the weights.
+So sums lie as `[C_out, H' * W']`, as they are sent.
+
+`Places` are `place`, uint16 or int32 `[C_in * H * W]` and zeros to whole words and 64 bytes more: where in
+the frame an input lies; `taps`, int32 `[C_in / 4 * kH * kW]`: how far what a place of the kernel sees lies
+from what the first one does; `pieces`, int32 `[pieces, 2]`, of outputs in a row: where in their column they
+lie, where in the frame the first place of the kernel sees them; `groups`, int32 `[groups + 1]`: where the
+pieces of each group of RUNS runs begin. Weights are int8 `[C_out / 16, taps / 16, 16, 64]`, aligned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from avnir.hardware.cpu.compiled import compiled, inlined
+from avnir.hardware.cpu.kernels_events import WORD, Rows, pack_row
+from avnir.hardware.cpu.kernels_lif import ALIGN, LANES, Kind, step_here, step_some
+from avnir.hardware.cpu.tiles import (
+    BYTES,
+    ROWS,
+    TILE,
+    configure,
+    dot_weights,
+    load_tile,
+    release,
+    store_tile,
+    zero_tile,
+)
+from avnir.hardware.cpu.vector import (
+    chosen_by,
+    load,
+    number,
+    round_as,
+    round_toward_zero,
+    squeezed,
+    store,
+    store_first,
+)
+from avnir.ir.operation import Array
+
+RUNS = 4
+"""Runs of 16 outputs that are summed together, before their neurons step."""
+WIDE = RUNS * LANES
+"""Neurons stepped at once."""
+FRAMES = 8
+"""Steps that the outputs of a group take before the next group does."""
+COLUMN = 2 * BYTES
+"""Bytes from one row of a column to the next: a piece is copied 64 bytes at a time, beyond its run's end."""
+
+Places = tuple[Array, Array, Array, Array]
+"""`place`, `taps`, `pieces`, `groups`."""
+Workshop = tuple[Array, Array, Array, Array, Array, Array]
+"""Room for FRAMES frames, uint8 `[FRAMES, bytes]`; for RUNS columns, uint8; for sums, int32 `[C_out, WIDE]`;
+what `tiles.shapes` gives; room for the places of all inputs, as long as `place`; and for what as many steps
+send, uint8 `[FRAMES, words * 64]`, zeros beyond the last neuron."""
+
+
+@cache
+def laying_out(bits: int) -> Callable[..., None]:
+    """What makes frames, for `place` of as many bits."""
+    lanes = 8 * BYTES // bits
+
+    @inlined
+    def lay_out(words: Array, r: int, place: Array, listed: Array, frames: Array, k: int) -> None:
+        """Make frame k of the spikes of row r; `listed`: room for the places of all."""
+        count = 0
+        for w in range(words.shape[1]):
+            for i in range(0, WORD, lanes):
+                spiking = chosen_by(words[r, w] >> i, lanes, 1)
+                store(listed, count, squeezed(load(place, w * WORD + i, lanes, bits), spiking))
+                count += number(spiking)
+        frames[k] = 0
+        for i in range(count):
+            frames[k, listed[i]] = 1
+
+    return lay_out
+
+
+@inlined
+def gather(frames: Array, k: int, places: Places, group: int, columns: Array) -> None:
+    """Put together the columns of a group of runs, of what they see in frame k."""
+    _, taps, pieces, groups = places
+    for piece in range(groups[group], groups[group + 1]):
+        to, source = np.int64(pieces[piece, 0]), np.int64(pieces[piece, 1])
+        for tap in range(len(taps)):
+            seen = load(frames, k * frames.shape[1] + source + taps[tap], BYTES, 8)
+            store(columns, to + tap * COLUMN, seen)
+
+
+@inlined
+def sum_up(columns: Array, weight: Array, sums: Array) -> None:
+    """Fill `sums` for RUNS columns."""
+    blocks, height = weight.shape[0], weight.shape[1]
+    column, beside = height * ROWS * COLUMN, WIDE * 4
+    for block in range(blocks):
+        zero_tile(0)
+        zero_tile(1)
+        zero_tile(2)
+        zero_tile(3)
+        for k in range(height):
+            here = k * ROWS * COLUMN
+            load_tile(4, weight, (block * height + k) * TILE, BYTES)
+            load_tile(5, columns, here, COLUMN)
+            dot_weights(0, 4, 5)
+            load_tile(6, columns, column + here, COLUMN)
+            dot_weights(1, 4, 6)
+            load_tile(7, columns, 2 * column + here, COLUMN)
+            dot_weights(2, 4, 7)
+            load_tile(5, columns, 3 * column + here, COLUMN)
+            dot_weights(3, 4, 5)
+        to = block * ROWS * beside
+        store_tile(0, sums, to, beside)
+        store_tile(1, sums, to + BYTES, beside)
+        store_tile(2, sums, to + 2 * BYTES, beside)
+        store_tile(3, sums, to + 3 * BYTES, beside)
+
+
+@cache
+def adding_kernel(bits: int) -> Callable[..., None]:
+    """The kernel that leaves the sums to whoever wants them, for `place` of as many bits."""
+    lay_out = laying_out(bits)
+
+    @compiled
+    def add_spikes(
+        words: Array,
+        rows: Rows,
+        places: Places,
+        weight: Array,
+        exponent: int,
+        workshop: Workshop,
+        out: Array,
+        area: int,
+    ) -> None:
+        """Fill `out`, int32 `[S * B, C_out * H' * W']`, with sums << `exponent` wrapped to 24 bits."""
+        first, samples, batch, steps = rows
+        frames, columns, sums, shapes, listed, _ = workshop
+        channels, shift = out.shape[1] // area, exponent + 8
+        configure(shapes)
+        for row in range(samples * steps):
+            lay_out(words, first + row % steps * batch + row // steps, places[0], listed, frames, 0)
+            r = row % steps * samples + row // steps
+            for here in range(0, area, WIDE):
+                gather(frames, 0, places, here // WIDE, columns)
+                sum_up(columns, weight, sums)
+                for c in range(channels):
+                    for j in range(min(WIDE, area - here)):
+                        out[r, c * area + here + j] = np.int32(np.int32(sums[c, j] << shift) >> 8)
+        release()
+
+    return add_spikes
+
+
+@cache
+def driving_kernel(bits: int, kind: Kind) -> Callable[..., None]:
+    """The kernel that hands the sums to the neurons at once; see `kernels_lif`."""
+    lay_out = laying_out(bits)
+
+    @inlined
+    def step_group(
+        sums: Array,
+        shift: int,
+        neurons: Array,
+        u: Array,
+        v: Array,
+        at: int,
+        here: int,
+        area: int,
+        last: bool,
+        fired: Array,
+        k: int,
+        channels: int,
+    ) -> None:
+        """Step the neurons of a group of runs, from output `here` on, in all channels."""
+        for c in range(channels):
+            j = c * area + here
+            if here + WIDE <= area:
+                arriving = load(sums, c * WIDE, WIDE, 32) << shift
+                fires = step_here(arriving, neurons, j, u, v, at, kind, last)
+                store(fired, k * fired.shape[1] + j, fires)
+            else:
+                for i in range(0, area - here, LANES):
+                    arriving = load(sums, c * WIDE + i, LANES, 32) << shift
+                    fires = step_some(arriving, neurons, j + i, u, v, at, kind, area - here - i)
+                    store_first(fired, k * fired.shape[1] + j + i, fires, area - here - i)
+
+    @compiled
+    def drive(
+        words: Array,
+        rows: Rows,
+        places: Places,
+        weight: Array,
+        exponent: int,
+        workshop: Workshop,
+        neurons: Array,
+        u: Array,
+        v: Array,
+        sent_rows: Rows,
+        sent: Array,
+        area: int,
+        channels: int,
+    ) -> None:
+        """Step the samples of `rows`, fed by the spikes in `words`, where no sum reaches 2^23.
+
+        The words of `sent` are filled at `sent_rows`; `area` is H' * W'.
+        """
+        first, samples, batch, steps = rows
+        frames, columns, sums, shapes, listed, fired = workshop
+        shift, size = exponent + ALIGN, v.shape[1]
+        configure(shapes)
+        before = round_toward_zero()
+        for b in range(samples):
+            for begin in range(0, steps, FRAMES):
+                end = min(begin + FRAMES, steps)
+                for t in range(begin, end):
+                    lay_out(words, first + t * batch + b, places[0], listed, frames, t - begin)
+                for here in range(0, area, WIDE):
+                    for t in range(begin, end):
+                        gather(frames, t - begin, places, here // WIDE, columns)
+                        sum_up(columns, weight, sums)
+                        k, last = t - begin, t == steps - 1
+                        step_group(sums, shift, neurons, u, v, b * size, here, area, last, fired, k, channels)
+                for t in range(begin, end):
+                    r = sent_rows[0] + t * sent_rows[2] + b
+                    pack_row(fired, (t - begin) * fired.shape[1], sent, r)
+        round_as(before)
+        release()
+
+    return drive
