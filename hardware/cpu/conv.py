@@ -7,6 +7,7 @@ There is no dense arithmetic here. A product of float32 matrices for each place 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -70,8 +71,9 @@ class ConvStage:
             add_messages(x.array, *laid_out)
         return out
 
-    def drive(self, layer: Registers, x: Sent, sent: Sent) -> None:
+    def drive(self, layer: Registers, given: Sequence[Sent], sent: Sent) -> None:
         """Fill `sent` with what the layer sends that nothing but these synapses feeds, with spikes."""
+        (x,) = given
         kernel = driving_kernel(self._sums, layer.stage.kind(self.worst_row << self.op.exponent))
         events, stage = sent.room_for_events(), layer.stage
         at_work = (stage.neurons, layer.u, layer.v, sent.rows, sent.matrix, stage.order, events)

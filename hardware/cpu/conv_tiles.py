@@ -1,9 +1,11 @@
-"""Convolution by products of tiles: one program node, laid out for its kernels."""
+"""Convolution by products of tiles: one program node, or several into the same neurons, laid out for kernels."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,7 +16,8 @@ from avnir.hardware.cpu.kernels_conv_tiles import (
     FRAMES,
     RUNS,
     WIDE,
-    Places,
+    Form,
+    Source,
     Workshop,
     adding_kernel,
     driving_kernel,
@@ -24,6 +27,7 @@ from avnir.hardware.cpu.sent import Sent
 from avnir.ir import integer
 from avnir.ir.geometry import conv_size
 from avnir.ir.operation import Array, Shape
+from avnir.numerics import fixed
 from avnir.packed import WORD, words_of
 
 QUAD = 4
@@ -39,97 +43,155 @@ def fits(op: integer.Conv, shape: Shape) -> bool:
     return full and tiles.available()
 
 
-@dataclass(frozen=True)
-class TiledConvStage:
-    """`weight`, `places`: see `avnir.hardware.cpu.kernels_conv_tiles`; `frame`: the bytes of one;
+def joinable(ops: Sequence[integer.Conv], shapes: Sequence[Shape]) -> bool:
+    """Whether they are one convolution of all their inputs, of which no sum reaches 24 bits."""
+    forms = {
+        (op.weight.shape[2:], op.stride, op.padding, op.dilation, shape[1:])
+        for op, shape in zip(ops, shapes, strict=True)
+    }
+    worst = sum(worst_sum(op) for op in ops)
+    return len(forms) == 1 and all(map(fits, ops, shapes)) and worst < fixed.STATE_LIMIT
 
-    `by_events` does what these products do not: messages.
+
+def worst_sum(op: integer.Conv) -> int:
+    """The largest sum of |weight| of an output channel, shifted."""
+    return int(np.abs(op.weight.astype(np.int64)).sum(axis=(1, 2, 3)).max()) << op.exponent
+
+
+@dataclass(frozen=True)
+class TiledConvs:
+    """`places[k]` and `values[k]` of each source, `form`: see `avnir.hardware.cpu.kernels_conv_tiles`.
+
+    `area`: outputs of a channel; `frame`: bytes of one; `exponent`: the smallest; `worst`: the largest |sum|.
     """
 
-    by_events: ConvStage
-    weight: Array
-    places: Places
+    places: tuple[Array, ...]
+    values: tuple[int, ...]
+    form: Form
+    channels: int
+    area: int
     frame: int
+    exponent: int
+    worst: int
 
     @classmethod
-    def plan(cls, op: integer.Conv, shape: Shape) -> TiledConvStage:
-        """Lay out weights and places for inputs of `shape`, (C_in, H, W)."""
-        by_events = ConvStage.plan(op, shape)
-        form = _Frame(op, shape)
-        pieces, groups = _pieces(form.bases(by_events.size), form.taps.size)
-        weight = _tiled(op.weight)
-        return cls(by_events, weight, (form.place, form.taps, pieces, groups), form.bytes)
+    def plan(cls, ops: Sequence[integer.Conv], shapes: Sequence[Shape]) -> TiledConvs:
+        """Lay out convolutions of one form into one layer, with inputs of `shapes`, (C_in, H, W)."""
+        size = conv_size(ops[0], shapes[0], ops[0].weight.shape[2:])
+        frame = _Frame(ops, shapes)
+        pieces, groups = _pieces(frame.bases(size), frame.taps.size)
+        weight = _tiled(np.concatenate([_in_quads(op.weight) for op in ops], axis=1))
+        least = min(op.exponent for op in ops)
+        return cls(
+            tuple(frame.places()),
+            tuple(1 << (op.exponent - least) for op in ops),
+            (frame.taps, pieces, groups, weight),
+            len(ops[0].weight),
+            math.prod(size),
+            frame.bytes,
+            least,
+            sum(worst_sum(op) for op in ops),
+        )
 
-    @property
-    def op(self) -> integer.Conv:
-        """What is laid out."""
-        return self.by_events.op
-
-    @property
-    def drives(self) -> bool:
-        """As of all convolutions."""
-        return self.by_events.drives
-
-    def __call__(self, x: Sent) -> Array:
-        """Sums, int32 `[S * B, C_out * H' * W']` wrapped to 24 bits, of spikes or messages."""
-        if not x.binary:
-            return self.by_events(x)
-        out = np.empty((x.count, len(self.op.weight) * self._area), np.int32)
-        laid_out = (self.places, self.weight, self.op.exponent, self._workshop(1))
-        adding_kernel(self._bits)(x.matrix, x.rows, *laid_out, out, self._area)
+    def sums(self, x: Sent) -> Array:
+        """int32 `[S * B, C_out * H' * W']` wrapped to 24 bits, of spikes, of the only source."""
+        out = np.empty((x.count, self.channels * self.area), np.int32)
+        adding_kernel(self._bits)(
+            *self._sources([x]), self.form, self.exponent, self._workshop(1), out, self.area
+        )
         return out
 
-    def drive(self, layer: Registers, x: Sent, sent: Sent) -> None:
+    def drive(self, layer: Registers, given: Sequence[Sent], sent: Sent) -> None:
         """Fill `sent` with what the layer sends that nothing but these synapses feeds, with spikes."""
-        kernel = driving_kernel(self._bits, layer.stage.kind(self.by_events.worst_row << self.op.exponent))
-        laid_out = (self.places, self.weight, self.op.exponent, self._workshop(FRAMES))
+        kernel = driving_kernel(self._bits, len(given), layer.stage.kind(self.worst))
+        laid_out = (self.form, self.exponent, self._workshop(FRAMES))
         at_work = (layer.stage.neurons, layer.u, layer.v, sent.rows, sent.matrix)
-        kernel(x.matrix, x.rows, *laid_out, *at_work, self._area, len(self.op.weight))
+        kernel(tuple(self._sources(given)), *laid_out, *at_work, self.area, self.channels)
+
+    def _sources(self, given: Sequence[Sent]) -> Iterator[Source]:
+        for x, place, value in zip(given, self.places, self.values, strict=True):
+            yield x.matrix, x.rows, place, value
 
     @property
     def _bits(self) -> int:
         return 8 * self.places[0].itemsize
 
-    @property
-    def _area(self) -> int:
-        return math.prod(self.by_events.size)
-
-    def _shapes(self) -> Array:
-        """Tiles 0 to 3 are sums, 4 is of weights, the others of columns; none larger than it need be."""
-        channels = min(tiles.ROWS, len(self.op.weight))
-        taps = min(tiles.ROWS, len(self.places[1]))
-        wide, whole = QUAD * taps, tiles.BYTES
-        return tiles.shapes((*[channels] * 5, *[taps] * 3), (*[whole] * 4, wide, *[whole] * 3))
-
     def _workshop(self, frames: int) -> Workshop:
         """Room of a thread, with what may be copied beyond the end of a frame or a column."""
-        blocks, height = self.weight.shape[:2]
+        taps, _, _, weight = self.form
+        blocks, height = weight.shape[:2]
+        rows, columns = min(tiles.ROWS, self.channels), min(tiles.ROWS, len(taps))
+        sizes = (*[tiles.BYTES] * 4, QUAD * columns, *[tiles.BYTES] * 3)
         return (
             np.zeros((frames, self.frame + tiles.BYTES), np.uint8),
             tiles.aligned(((RUNS * height * tiles.ROWS + 1) * COLUMN,), np.uint8),
             tiles.aligned((blocks * tiles.ROWS, WIDE), np.int32),
-            self._shapes(),
-            np.empty_like(self.places[0]),
-            np.zeros((frames, words_of(len(self.op.weight) * self._area) * WORD), np.uint8),
+            tiles.shapes((*[rows] * 5, *[columns] * 3), sizes),
+            np.empty(max(map(len, self.places)), self.places[0].dtype),
+            np.zeros((frames, words_of(self.channels * self.area) * WORD), np.uint8),
         )
 
 
+@dataclass(frozen=True)
+class TiledConvStage:
+    """One convolution of inputs of `shape`; what is done with it decides how it is laid out."""
+
+    op: integer.Conv
+    shape: Shape
+
+    @classmethod
+    def plan(cls, op: integer.Conv, shape: Shape) -> TiledConvStage:
+        """Nothing is laid out before it is needed."""
+        return cls(op, shape)
+
+    @cached_property
+    def by_tiles(self) -> TiledConvs:
+        """For spikes."""
+        return TiledConvs.plan([self.op], [self.shape])
+
+    @cached_property
+    def by_events(self) -> ConvStage:
+        """For messages."""
+        return ConvStage.plan(self.op, self.shape)
+
+    @property
+    def drives(self) -> bool:
+        """Whether no sum of spikes can reach the 24 bits at which it would wrap."""
+        return worst_sum(self.op) < fixed.STATE_LIMIT
+
+    def __call__(self, x: Sent) -> Array:
+        """Sums, int32 `[S * B, C_out * H' * W']` wrapped to 24 bits, of spikes or messages."""
+        return self.by_tiles.sums(x) if x.binary else self.by_events(x)
+
+    def drive(self, layer: Registers, given: Sequence[Sent], sent: Sent) -> None:
+        """As TiledConvs do."""
+        self.by_tiles.drive(layer, given, sent)
+
+
 class _Frame:
-    """Where the inputs of a convolution lie in a frame.
+    """Where the inputs of convolutions of one form lie in a frame.
 
     Place (y, x) of the padded input lies in phase (y mod s_y, x mod s_x), at (y // s_y, x // s_x) of it.
     """
 
-    def __init__(self, op: integer.Conv, shape: Shape) -> None:
-        self._op, self._quads = op, -(-shape[0] // QUAD)
-        padded = [length + 2 * padding for length, padding in zip(shape[1:], op.padding, strict=True)]
-        self._size = [-(-length // stride) for length, stride in zip(padded, op.stride, strict=True)]
-        self.bytes = QUAD * self._quads * math.prod(self._size) * math.prod(op.stride)
-        c, y, x = np.indices(shape).reshape(3, -1)
-        place = self._at(c, y + op.padding[0], x + op.padding[1])
-        dtype = np.uint16 if self.bytes <= 1 << 16 else np.int32
-        self.place = np.zeros(words_of(len(place)) * WORD + tiles.BYTES, dtype)
-        self.place[: len(place)] = place
+    def __init__(self, ops: Sequence[integer.Conv], shapes: Sequence[Shape]) -> None:
+        self._op, self._shapes = ops[0], shapes
+        self._quads = sum(_quads(shape[0]) for shape in shapes)
+        padded = [
+            length + 2 * padding for length, padding in zip(shapes[0][1:], self._op.padding, strict=True)
+        ]
+        self._size = [-(-length // stride) for length, stride in zip(padded, self._op.stride, strict=True)]
+        self.bytes = QUAD * self._quads * math.prod(self._size) * math.prod(self._op.stride)
+
+    def places(self) -> Iterator[Array]:
+        """`place` of each source."""
+        dtype, before = np.uint16 if self.bytes <= 1 << 16 else np.int32, 0
+        for shape in self._shapes:
+            c, y, x = np.indices(shape).reshape(3, -1)
+            place = np.zeros(words_of(len(c)) * WORD + tiles.BYTES, dtype)
+            place[: len(c)] = self._at(QUAD * before + c, y + self._op.padding[0], x + self._op.padding[1])
+            before += _quads(shape[0])
+            yield place
 
     def _at(self, c: Array, y: Array, x: Array) -> Array:
         """The bytes at which places of the padded input lie, int32."""
@@ -138,7 +200,7 @@ class _Frame:
         plane = phase * self._quads + c // QUAD
         return (((plane * height + y // rows) * width + x // columns) * QUAD + c % QUAD).astype(np.int32)
 
-    @property
+    @cached_property
     def taps(self) -> Array:
         """int32 `[C_in / 4 * kH * kW]`: what each place of the kernel sees for the first output."""
         kernel = self._op.weight.shape[2:]
@@ -149,6 +211,10 @@ class _Frame:
         """int32 `[H' * W']`: what the first place of the kernel sees for each output."""
         y, x = np.indices(size).reshape(2, -1)
         return self._at(np.zeros_like(y), y * self._op.stride[0], x * self._op.stride[1])
+
+
+def _quads(channels: int) -> int:
+    return -(-channels // QUAD)
 
 
 def _pieces(bases: Array, taps: int) -> tuple[Array, Array]:
@@ -162,13 +228,16 @@ def _pieces(bases: Array, taps: int) -> tuple[Array, Array]:
     return np.stack([column, bases[begins]], axis=1).astype(np.int32), groups.astype(np.int32)
 
 
+def _in_quads(weight: Array) -> Array:
+    """`[C_out, C_in, kH, kW]` with zeros for channels that fill the last four up."""
+    missing = -weight.shape[1] % QUAD
+    return np.pad(weight, ((0, 0), (0, missing), (0, 0), (0, 0)))
+
+
 def _tiled(weight: Array) -> Array:
-    """int8 `[C_out / 16, taps / 16, 16, 64]` of `[C_out, C_in, kH, kW]`, zeros beyond channels and taps."""
-    out, channels, *kernel = weight.shape
-    quads = -(-channels // QUAD)
-    padded = np.zeros((out, quads * QUAD, *kernel), np.int8)
-    padded[:, :channels] = weight
-    by_tap = padded.reshape(out, quads, QUAD, -1).transpose(0, 1, 3, 2).reshape(out, -1)
+    """int8 `[C_out / 16, taps / 16, 16, 64]` of weights in quads, zeros beyond channels and taps."""
+    out, channels = weight.shape[:2]
+    by_tap = weight.reshape(out, channels // QUAD, QUAD, -1).transpose(0, 1, 3, 2).reshape(out, -1)
     blocks, height = -(-out // tiles.ROWS), -(-by_tap.shape[1] // tiles.BYTES)
     whole = np.zeros((blocks * tiles.ROWS, height * tiles.BYTES), np.int8)
     whole[:out, : by_tap.shape[1]] = by_tap

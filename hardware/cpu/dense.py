@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,8 +84,9 @@ class DenseStage:
             adding_kernel(self._width)(x.events, x.rows[1], x.rows[3], self.tiles, exponent, out)
         return out
 
-    def drive(self, layer: Registers, x: Sent, sent: Sent) -> None:
+    def drive(self, layer: Registers, given: Sequence[Sent], sent: Sent) -> None:
         """Fill `sent` with what the layer sends that nothing but these synapses feeds, with spikes."""
+        (x,) = given
         kind, exponent = layer.stage.kind(self.worst_row << self.op.exponent), self.op.exponent
         at_work = (layer.stage.neurons, layer.u, layer.v, sent.rows, sent.pieces)
         if _for_tiles(x):

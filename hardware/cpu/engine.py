@@ -40,7 +40,7 @@ from avnir.program import Program
 from avnir.trace import Trace, checked_inputs
 
 BLOCK_BYTES = 64 << 20
-"""Most bytes of the values of one block of one thread, as if all neurons spiked. Each block costs a call of
+"""Most bytes of the values of one block of one thread, as if half of all neurons spiked. Each block costs a call of
 some microseconds for every node; a network of two convolutions took the same time from 8 MB to 128."""
 BLOCK_STEPS = 64
 """Steps that a block should have: neurons load their states and parameters once a block."""
@@ -71,7 +71,8 @@ class CpuSession:
         """
         arrays = checked_inputs(self._graph, inputs)
         steps, batch = next(iter(arrays.values())).shape[:2]
-        trace = record(self._graph, steps, batch, states)
+        settled = [] if states else [order.known for order in self._orders]
+        trace = record(self._graph, steps, batch, states, settled)
         for _ in self._pool.map(lambda part: self._run_part(arrays, trace, part), self._parts(steps, batch)):
             pass
         return trace
@@ -136,10 +137,10 @@ class CpuSession:
         return _shared(batch, count)
 
     def _width(self, node: Node) -> int:
-        """Bytes of what a node gives, for each neuron: a sum, a message, or a spike in a list too."""
+        """Bytes of what a node gives, for each neuron: a sum, a message, or a spike, of some in a list too."""
         if node.name in self._plans.merged or node.op.kind == "Output":
             return 0
-        return 5 if node.op.spiking and not node.op.message_bits else 4  # type: ignore[attr-defined]
+        return 2 if node.op.spiking and not node.op.message_bits else 4  # type: ignore[attr-defined]
 
     def _run_part(self, inputs: Mapping[str, Array], trace: Trace, samples: slice) -> None:
         """Take the samples through all presentations of the window, and write them into the trace."""

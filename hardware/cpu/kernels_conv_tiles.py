@@ -6,11 +6,14 @@ sees of neighbouring outputs lies side by side too. For a run of 16 neighbouring
 together of what each place of the kernel sees, and all output channels are its product with the weights.
 So sums lie as `[C_out, H' * W']`, as they are sent.
 
-`Places` are `place`, uint16 or int32 `[C_in * H * W]` and zeros to whole words and 64 bytes more: where in
-the frame an input lies; `taps`, int32 `[C_in / 4 * kH * kW]`: how far what a place of the kernel sees lies
+Several convolutions of the same form into the same neurons are one of all their inputs. An entry of a frame is
+the power of two by which the sums of a source grow more than those of the others, or 0.
+
+A `Source` is the words and the rows of a block; `place`, uint16 or int32 `[C_in * H * W]` and zeros to whole
+words and 64 bytes more: where in the frame an input lies; and what is entered there. A `Form` is `taps`, int32 `[C_in / 4 * kH * kW]`: how far what a place of the kernel sees lies
 from what the first one does; `pieces`, int32 `[pieces, 2]`, of outputs in a row: where in their column they
 lie, where in the frame the first place of the kernel sees them; `groups`, int32 `[groups + 1]`: where the
-pieces of each group of RUNS runs begin. Weights are int8 `[C_out / 16, taps / 16, 16, 64]`, aligned.
+pieces of each group of RUNS runs begin; and the weights, int8 `[C_out / 16, taps / 16, 16, 64]`, aligned.
 """
 
 from __future__ import annotations
@@ -55,8 +58,10 @@ FRAMES = 8
 COLUMN = 2 * BYTES
 """Bytes from one row of a column to the next: a piece is copied 64 bytes at a time, beyond its run's end."""
 
-Places = tuple[Array, Array, Array, Array]
-"""`place`, `taps`, `pieces`, `groups`."""
+Source = tuple[Array, Rows, Array, int]
+"""`words`, `rows`, `place`, `value`."""
+Form = tuple[Array, Array, Array, Array]
+"""`taps`, `pieces`, `groups`, `weight`."""
 Workshop = tuple[Array, Array, Array, Array, Array, Array]
 """Room for FRAMES frames, uint8 `[FRAMES, bytes]`; for RUNS columns, uint8; for sums, int32 `[C_out, WIDE]`;
 what `tiles.shapes` gives; room for the places of all inputs, as long as `place`; and for what as many steps
@@ -69,25 +74,25 @@ def laying_out(bits: int) -> Callable[..., None]:
     lanes = 8 * BYTES // bits
 
     @inlined
-    def lay_out(words: Array, r: int, place: Array, listed: Array, frames: Array, k: int) -> None:
-        """Make frame k of the spikes of row r; `listed`: room for the places of all."""
-        count = 0
+    def lay_out(source: Source, b: int, t: int, listed: Array, frames: Array, k: int) -> None:
+        """Enter the spikes of sample b at step t into frame k; `listed`: room for the places of all."""
+        words, (first, _, batch, _), place, value = source
+        r, count = first + t * batch + b, 0
         for w in range(words.shape[1]):
             for i in range(0, WORD, lanes):
                 spiking = chosen_by(words[r, w] >> i, lanes, 1)
                 store(listed, count, squeezed(load(place, w * WORD + i, lanes, bits), spiking))
                 count += number(spiking)
-        frames[k] = 0
         for i in range(count):
-            frames[k, listed[i]] = 1
+            frames[k, listed[i]] = value
 
     return lay_out
 
 
 @inlined
-def gather(frames: Array, k: int, places: Places, group: int, columns: Array) -> None:
+def gather(frames: Array, k: int, form: Form, group: int, columns: Array) -> None:
     """Put together the columns of a group of runs, of what they see in frame k."""
-    _, taps, pieces, groups = places
+    taps, pieces, groups, _ = form
     for piece in range(groups[group], groups[group + 1]):
         to, source = np.int64(pieces[piece, 0]), np.int64(pieces[piece, 1])
         for tap in range(len(taps)):
@@ -130,26 +135,20 @@ def adding_kernel(bits: int) -> Callable[..., None]:
 
     @compiled
     def add_spikes(
-        words: Array,
-        rows: Rows,
-        places: Places,
-        weight: Array,
-        exponent: int,
-        workshop: Workshop,
-        out: Array,
-        area: int,
+        source: Source, form: Form, exponent: int, workshop: Workshop, out: Array, area: int
     ) -> None:
         """Fill `out`, int32 `[S * B, C_out * H' * W']`, with sums << `exponent` wrapped to 24 bits."""
-        first, samples, batch, steps = rows
+        _, samples, _, steps = source[1]
         frames, columns, sums, shapes, listed, _ = workshop
         channels, shift = out.shape[1] // area, exponent + 8
         configure(shapes)
         for row in range(samples * steps):
-            lay_out(words, first + row % steps * batch + row // steps, places[0], listed, frames, 0)
+            frames[0] = 0
+            lay_out(source, row // steps, row % steps, listed, frames, 0)
             r = row % steps * samples + row // steps
             for here in range(0, area, WIDE):
-                gather(frames, 0, places, here // WIDE, columns)
-                sum_up(columns, weight, sums)
+                gather(frames, 0, form, here // WIDE, columns)
+                sum_up(columns, form[3], sums)
                 for c in range(channels):
                     for j in range(min(WIDE, area - here)):
                         out[r, c * area + here + j] = np.int32(np.int32(sums[c, j] << shift) >> 8)
@@ -159,8 +158,8 @@ def adding_kernel(bits: int) -> Callable[..., None]:
 
 
 @cache
-def driving_kernel(bits: int, kind: Kind) -> Callable[..., None]:
-    """The kernel that hands the sums to the neurons at once; see `kernels_lif`."""
+def driving_kernel(bits: int, count: int, kind: Kind) -> Callable[..., None]:
+    """The kernel that hands the sums of `count` sources to the neurons at once; see `kernels_lif`."""
     lay_out = laying_out(bits)
 
     @inlined
@@ -193,23 +192,21 @@ def driving_kernel(bits: int, kind: Kind) -> Callable[..., None]:
 
     @compiled
     def drive(
-        words: Array,
-        rows: Rows,
-        places: Places,
-        weight: Array,
+        sources: tuple[Source, ...],
+        form: Form,
         exponent: int,
         workshop: Workshop,
         neurons: Array,
         u: Array,
         v: Array,
-        sent_rows: Rows,
+        rows: Rows,
         sent: Array,
         area: int,
         channels: int,
     ) -> None:
-        """Step the samples of `rows`, fed by the spikes in `words`, where no sum reaches 2^23.
+        """Step the samples of `rows`, fed by the spikes of `sources`, where no sum reaches 2^23.
 
-        The words of `sent` are filled at `sent_rows`; `area` is H' * W'.
+        The words of `sent` are filled; `area` is H' * W'.
         """
         first, samples, batch, steps = rows
         frames, columns, sums, shapes, listed, fired = workshop
@@ -219,17 +216,18 @@ def driving_kernel(bits: int, kind: Kind) -> Callable[..., None]:
         for b in range(samples):
             for begin in range(0, steps, FRAMES):
                 end = min(begin + FRAMES, steps)
-                for t in range(begin, end):
-                    lay_out(words, first + t * batch + b, places[0], listed, frames, t - begin)
+                frames[:] = 0
+                for source in sources:
+                    for t in range(begin, end):
+                        lay_out(source, b, t, listed, frames, t - begin)
                 for here in range(0, area, WIDE):
                     for t in range(begin, end):
-                        gather(frames, t - begin, places, here // WIDE, columns)
-                        sum_up(columns, weight, sums)
+                        gather(frames, t - begin, form, here // WIDE, columns)
+                        sum_up(columns, form[3], sums)
                         k, last = t - begin, t == steps - 1
                         step_group(sums, shift, neurons, u, v, b * size, here, area, last, fired, k, channels)
                 for t in range(begin, end):
-                    r = sent_rows[0] + t * sent_rows[2] + b
-                    pack_row(fired, (t - begin) * fired.shape[1], sent, r)
+                    pack_row(fired, (t - begin) * fired.shape[1], sent, first + t * batch + b)
         round_as(before)
         release()
 

@@ -86,8 +86,6 @@ class Part:
     def block(self, order: Order, known: Room, room: Room) -> None:
         """Fill `room`, by node that sends, for a block of steps, of which `known` holds what `order` says."""
         values: dict[str, Any] = dict(known)
-        for name in known.keys() & room.keys():
-            room[name].cube[:] = known[name].cube
         for nodes in order.computed:
             if len(nodes) > 1:
                 self._go_round(nodes, values, room)
@@ -113,8 +111,8 @@ class Part:
         """Enter what neurons send, or an output shows."""
         driver = self._plans.drivers.get(node.name)
         if driver:
-            arriving = self._arriving(self._graph[driver], values)
-            self._plans.stages[driver].drive(self.layers[node.name], arriving, sent)
+            given = [self._arriving(self._graph[name], values) for name in driver.connections]
+            driver.stage.drive(self.layers[node.name], given, sent)
         elif node.op.kind == "Output":
             sent.cube[:] = values[node.inputs[0]].cube
         else:

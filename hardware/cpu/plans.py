@@ -1,18 +1,19 @@
 """How every node is laid out before it runs, and which connections and neurons work as one.
 
-Neurons that one connection alone feeds take its sums as they are made: they never go to memory. Neurons that
-only convolutions feed lie in the order in which the sums of a convolution grow.
+Neurons that one connection alone feeds, or several convolutions of one form, take the sums as they are made:
+they never go to memory. Neurons that only convolutions event by event feed lie in the order in which their
+sums grow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from avnir.hardware.cpu.conv import ConvStage, growing_order
-from avnir.hardware.cpu.conv_tiles import TiledConvStage, fits
+from avnir.hardware.cpu.conv_tiles import TiledConvs, TiledConvStage, fits, joinable
 from avnir.hardware.cpu.delta import DeltaStage
 from avnir.hardware.cpu.dense import DenseStage
 from avnir.hardware.cpu.graded import InverseRootStage, ProductStage, RelayStage
@@ -41,16 +42,24 @@ FILLING = ("Lif", "Readout")
 
 
 @dataclass(frozen=True)
+class Driver:
+    """The connections that work as one with a layer of neurons, and their stage, which does."""
+
+    connections: tuple[str, ...]
+    stage: Any
+
+
+@dataclass(frozen=True)
 class Plans:
-    """`stages` by node; `drivers`: by layer of neurons the connection that works as one with it."""
+    """`stages` by node; `drivers` by layer of neurons."""
 
     stages: Mapping[str, Any]
-    drivers: Mapping[str, str]
+    drivers: Mapping[str, Driver]
 
     @cached_property
     def merged(self) -> frozenset[str]:
         """The connections that do not work on their own."""
-        return frozenset(self.drivers.values())
+        return frozenset(name for driver in self.drivers.values() for name in driver.connections)
 
 
 def plans_of(graph: Graph) -> Plans:
@@ -83,14 +92,25 @@ def _tiled(graph: Graph, node: Node) -> bool:
     return node.op.kind == "Conv" and fits(node.op, graph.shapes[node.inputs[0]])  # type: ignore[arg-type]
 
 
-def _drivers(graph: Graph, stages: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _drivers(graph: Graph, stages: Mapping[str, Any]) -> Iterator[tuple[str, Driver]]:
     looped = {name for names in components(graph.consumers) if len(names) > 1 for name in names}
     for node in graph.select(lambda op: op.kind == "Lif"):
-        one = graph[node.inputs[0]]
-        drives = getattr(stages[one.name], "drives", False)
-        alone = len(node.inputs) == 1 and _feeds_only(graph, one, node) and node.name not in looped
-        if alone and drives and not one.op.delayed and _binary(graph, one):
-            yield node.name, one.name
+        ones = [graph[name] for name in node.inputs]
+        alone = all(_feeds_only(graph, one, node) and not one.op.delayed for one in ones)
+        if node.name not in looped and alone and all(_binary(graph, one) for one in ones):
+            yield from ((node.name, driver) for driver in _driver(graph, ones, stages))
+
+
+def _driver(graph: Graph, ones: Sequence[Node], stages: Mapping[str, Any]) -> Iterator[Driver]:
+    """Of connections that feed nothing but a layer which nothing else feeds; none if they do not drive."""
+    names = tuple(one.name for one in ones)
+    if len(ones) == 1 and getattr(stages[names[0]], "drives", False):
+        yield Driver(names, stages[names[0]])
+    if len(ones) > 1 and all(_tiled(graph, one) for one in ones):
+        ops: Any = [one.op for one in ones]
+        shapes = [graph.shapes[one.inputs[0]] for one in ones]
+        if joinable(ops, shapes):
+            yield Driver(names, TiledConvs.plan(ops, shapes))
 
 
 def _feeds_only(graph: Graph, connection: Node, layer: Node) -> bool:

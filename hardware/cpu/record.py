@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -14,16 +14,26 @@ from avnir.packed import Packed, words_of
 from avnir.trace import Trace
 
 
-def record(graph: Graph, steps: int, batch: int, states: bool) -> Trace:
-    """`avnir.trace.Trace.empty`, packed; an output is its layer's own spikes."""
-    *before, last = (_presented(graph, steps, batch, states) for _ in range(presentations(graph)))
-    rehearsals = tuple(Trace(one.spikes, {}, one.states) for one in before)
-    return Trace(last.spikes, last.outputs, last.states, rehearsals)
+def record(
+    graph: Graph, steps: int, batch: int, states: bool, settled: Sequence[Collection[str]] = ()
+) -> Trace:
+    """`avnir.trace.Trace.empty`, packed; an output is its layer's own spikes.
+
+    `settled`, for each presentation the layers that send what they sent in the one before: then both are the
+    same array.
+    """
+    made: list[Trace] = []
+    held: dict[str, Array] = {}
+    for number in range(presentations(graph)):
+        kept = {name: held[name] for name in (settled[number] if settled else ()) if name in held}
+        held = {n.name: _room(graph, n, steps, batch) for n in graph.neurons if n.name not in kept} | kept
+        made.append(_presented(graph, held, steps, batch, states))
+    rehearsals = tuple(Trace(one.spikes, {}, one.states) for one in made[:-1])
+    return Trace(made[-1].spikes, made[-1].outputs, made[-1].states, rehearsals)
 
 
-def _presented(graph: Graph, steps: int, batch: int, states: bool) -> Trace:
+def _presented(graph: Graph, held: Mapping[str, Array], steps: int, batch: int, states: bool) -> Trace:
     """The same for one presentation of the window."""
-    held = {node.name: _room(graph, node, steps, batch) for node in graph.neurons}
     shown = {node.name: _shown(graph, graph[node.inputs[0]], held, steps, batch) for node in graph.outputs}
     registers = {
         node.name: {
@@ -33,7 +43,8 @@ def _presented(graph: Graph, steps: int, batch: int, states: bool) -> Trace:
         for node in graph.neurons
         if states and node.op.stateful
     }
-    return Trace(Packed(held, graph.shapes), Packed(shown, graph.shapes), registers)
+    order = {node.name: held[node.name] for node in graph.neurons}
+    return Trace(Packed(order, graph.shapes), Packed(shown, graph.shapes), registers)
 
 
 def _shown(graph: Graph, source: Node, held: Mapping[str, Array], steps: int, batch: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -59,13 +60,14 @@ def assert_merged_and_equal(program: Program, inputs: Array) -> None:
     assert_equal(program, inputs)
 
 
-def assert_equal(program: Program, inputs: Array) -> None:
+def assert_equal(program: Program, inputs: Array | Mapping[str, Array]) -> None:
     """In one block and by single steps, with one sample in hand and with several."""
-    wanted = interpret_integer(program.graph, {"input": inputs}, states=True)
+    given = {"input": inputs} if isinstance(inputs, np.ndarray) else inputs
+    wanted = interpret_integer(program.graph, given, states=True)
     for threads in (1, 4):
         with CpuBackend(threads).session(program) as session:
-            _assert_same(session.run({"input": inputs}), wanted)
-            got = session.run({"input": inputs}, states=True)
+            _assert_same(session.run(given), wanted)
+            got = session.run(given, states=True)
     _assert_same(got, wanted)
     for layer, registers in wanted.states.items():
         for register, array in registers.items():
@@ -157,7 +159,7 @@ def test_convolutions_whose_sums_may_wrap_work_on_their_own() -> None:
     assert_equal(program, spikes(60, 4, 4))
 
 
-def test_two_convolutions_into_one_layer_and_one_into_two() -> None:
+def test_two_convolutions_into_one_layer_and_one_into_two(kernels: str) -> None:
     first, second, shared = (Conv(int8(3, 2, 3, 3), k, padding=(1, 1)) for k in (0, 2, 1))
     program = program_of(
         ("input", Input((2, 5, 4)), ""),
@@ -171,8 +173,32 @@ def test_two_convolutions_into_one_layer_and_one_into_two() -> None:
         ("other", lif((60,), threshold=120), "sparse"),
         ("output", Output((60,)), "both"),
     )
-    assert not plans_of(program.graph).merged
+    found = {name: driver.connections for name, driver in plans_of(program.graph).drivers.items()}
+    joined = {"both": ("first", "second")} if kernels == "tiles" else {}
+    assert found == {"other": ("sparse",), **joined}
     assert_equal(program, spikes(2, 5, 4))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_convolutions_of_one_form_that_differ_in_all_else(stride: int) -> None:
+    """Three inputs of different channels, whose sums grow by different powers of two."""
+    channels, form = (2, 5, 9), {"stride": (stride, stride), "padding": (1, 2)}
+    ops = [Conv(int8(6, c, 3, 2), exponent, **form) for c, exponent in zip(channels, (3, 0, 2), strict=True)]
+    shape = ops[0].output_shape((2, 9, 8))
+    program = program_of(
+        *((f"input{c}", Input((c, 9, 8)), "") for c in channels),
+        *((f"conv{c}", op, f"input{c}") for c, op in zip(channels, ops, strict=True)),
+        ("layer", lif(shape, threshold=300, decay_v=600), " ".join(f"conv{c}" for c in channels)),
+        ("output", Output(shape), "layer"),
+    )
+    given = {f"input{c}": spikes(c, 9, 8) for c in channels}
+    assert_equal(program, given)
+
+
+def test_a_convolution_of_a_large_image() -> None:
+    """Places in a frame of more than 65,536 bytes take more than 16 bits."""
+    program = driven(Conv(int8(4, 1, 3, 3), padding=(1, 1)), (1, 130, 131), threshold=100)
+    assert_merged_and_equal(program, spikes(1, 130, 131)[:3])
 
 
 def test_bounds_of_potentials_by_hand() -> None:
@@ -208,5 +234,5 @@ def test_real_numbers_are_rounded_as_before() -> None:
     plans, inputs = plans_of(program.graph), spikes(40)
     layer = plans.stages["layer"].registers(4)
     x = Sent.of_input(inputs, slice(0, STEPS), slice(0, 4), True)
-    plans.stages["synapses"].drive(layer, x, Sent.alone(np.zeros((x.count, 1), np.int64), 4, 16))
+    plans.stages["synapses"].drive(layer, [x], Sent.alone(np.zeros((x.count, 1), np.int64), 4, 16))
     assert np.float32(2) / np.float32(3) == before == np.float32(0.6666667)
