@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from avnir.errors import MemoryLimitError
 from avnir.ir.graph import Graph
 from avnir.ir.operation import Array
 from avnir.trace import Trace
@@ -45,6 +46,39 @@ def pieces_of(trace: Trace, samples: slice | None = None) -> Iterator[Piece]:
     for number, presented in enumerate(trace.presented):
         alone = dataclasses.replace(presented, rehearsals=())
         yield Piece(number, slice(0, steps), samples or slice(0, batch), alone)
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that work over a batch takes: `each` for a sample at work, `once` however many are."""
+
+    each: int
+    once: int = 0
+
+    def __add__(self, other: Need) -> Need:
+        return Need(self.each + other.each, self.once + other.once)
+
+    def samples(self, room: int, batch: int, together: int = 1) -> int:
+        """How many of `batch` samples can be at work in `room` bytes: all, or a multiple of `together`.
+
+        Raises MemoryLimitError where `together` of them, or all where they are fewer, are too many.
+        """
+        least = self.once + min(together, batch) * self.each
+        if least > room:
+            raise MemoryLimitError(least, room)
+        fit = (room - self.once) // self.each
+        return batch if fit >= batch else fit // together * together
+
+    def left(self, room: int, samples: int) -> int:
+        """The bytes of `room` that so many samples at work do not take; `once` is among them."""
+        return room - samples * self.each
+
+
+def put(trace: Trace, piece: Piece) -> None:
+    """Enter a piece into the trace of the whole run."""
+    whole = trace.presented[piece.number].named()
+    for name, array in piece.trace.named().items():
+        whole[name][piece.steps, piece.samples] = array
 
 
 def row_bytes(graph: Graph, states: bool) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,15 +13,18 @@ from avnir.cli.calibration import calibrate_option
 from avnir.cli.chips import chip_options
 from avnir.cli.compiled import compiled_for
 from avnir.cli.examples import examples_of
+from avnir.cli.memory import check_alone, in_room, memory_option
 from avnir.cli.output import emit, json_option, table
 from avnir.cli.progress import stage
 from avnir.cli.source import Request, Source, model_options, open_source
 from avnir.cli.workers import Where, timed_run, worker_options
 
 if TYPE_CHECKING:
+    from avnir.compile import Compiled
     from avnir.cost.costs import Costs
     from avnir.cost.latency import Latency
     from avnir.cost.synops import SynapticOperations
+    from avnir.ir.operation import Array
     from avnir.place import Placement
     from avnir.target import Target
 
@@ -54,6 +59,7 @@ class _ModelOrEngine(click.Command):
 @chip_options
 @click.option("--balance", is_flag=True, help="Cut and pack by the work that the run makes, not the most.")
 @worker_options
+@memory_option
 @json_option
 def command(
     request: Request,
@@ -65,6 +71,7 @@ def command(
     cores: int | None,
     balance: bool,
     where: Where,
+    memory: int | None,
     as_json: bool,
 ) -> None:
     """Say what MODEL costs on a chip: cores, latency, synaptic operations, energy.
@@ -72,21 +79,54 @@ def command(
     The integers are run on the CPU engine over MODEL's examples, or --inputs, and every event is counted.
     Each price is printed with its grade and its source; a sum that needs a price that was never published is
     refused, and what was counted is printed. Nothing was measured on silicon.
+
+    What does not fit into --memory at once is run and counted some samples after others, one at least. Every
+    figure is the same.
     """
     from avnir import target
-    from avnir.cost.costs import costs_of
 
+    check_alone(where, memory)
     chip = target.load(target_name)
     source = open_source(request)
     inputs, _ = examples_of(source, samples)
     compiled = compiled_for(source, chip, weight_bits, calibrate, chips, cores)
-    trace, _ = timed_run(where, compiled.program, "cpu", inputs, states=True)
-    with stage("costs"):
-        costs = costs_of(compiled, chip, inputs, trace, balance)
+    costs = _costs(compiled, chip, inputs, balance, where, memory)
     if as_json:
         emit(_record(source, costs))
     else:
         _show(source, costs)
+
+
+def _costs(
+    compiled: Compiled,
+    chip: Target,
+    inputs: Mapping[str, Array],
+    balance: bool,
+    where: Where,
+    memory: int | None,
+) -> Costs:
+    """The costs of a run: elsewhere of all samples at once, here of as many as fit, in turn."""
+    from avnir.backend import find
+    from avnir.cost.costs import costs_of, costs_of_runs
+    from avnir.cost.held import cost_need, timed_bytes
+    from avnir.many.samples import in_turn, least_room
+
+    program, placement = compiled.program, compiled.placement
+    if where.elsewhere:
+        trace, _ = timed_run(where, program, "cpu", inputs, states=True)
+        with stage("costs"):
+            return costs_of(compiled, chip, inputs, trace, balance)
+    batch = next(iter(inputs.values())).shape[1]
+    with find("cpu").session(program) as session, stage("costs"):
+        need = cost_need(program, placement, chip, inputs, least_room(session, inputs, states=True))
+
+        def counted(room: int) -> Costs:
+            together = need.samples(room, batch)
+            left = need.left(room, together)
+            run = partial(in_turn, session, program.graph, inputs, together, left)
+            return costs_of_runs(compiled, chip, run, balance)
+
+        return in_room(memory, batch * timed_bytes(program, placement, chip, inputs), "one sample", counted)
 
 
 def _show(source: Source, costs: Costs) -> None:

@@ -1,4 +1,4 @@
-"""The option `--memory`: how much memory a run may take, and the run in pieces that keeps to it."""
+"""The option `--memory`: how much memory a command may take, and the run in pieces that keeps to it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,12 +16,13 @@ from avnir.cli.progress import stage
 from avnir.cli.workers import Where, timed_run
 
 if TYPE_CHECKING:
-    from avnir.backend import Piecewise
     from avnir.ir.operation import Array
     from avnir.pieces import Piece, Totals
     from avnir.program import Program
 
     Take = Callable[[Piece], object]
+
+Result = TypeVar("Result")
 
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 SHARE = 0.5
@@ -57,10 +59,21 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         return int(float(found[1]) * UNITS[found[2].upper()])
 
 
-def memory_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--memory`, handed over as `memory` in bytes, None where it is not given."""
-    text = "Memory that this process may take, such as 4G or 512M [default: half of what is free]."
+def memory_option(command: Callable[..., Any], beside: str = "") -> Callable[..., Any]:
+    """`--memory`, handed over as `memory` in bytes or None; `beside` says what is not in it."""
+    text = f"Memory that this process may take{beside}, such as 4G or 512M [default: half of what is free]."
     return click.option("--memory", type=Size(), help=text)(command)
+
+
+def check_alone(where: Where, memory: int | None) -> None:
+    """UserError where a budget is given for work that other processes do."""
+    from avnir.errors import UserError
+
+    if where.elsewhere and memory is not None:
+        raise UserError(
+            "--memory is for one process, which takes some samples after others; leave out --workers and "
+            "--scheduler, or use fewer --samples"
+        )
 
 
 def counted_run(
@@ -94,10 +107,10 @@ def counted_run(
     with find(backend).session(program) as session:
         if not isinstance(session, Piecewise):
             return totals, _whole(where, program, backend, inputs, states, memory, take)
-        budget = int(SHARE * free()) + resident() if memory is None else memory
         with stage(backend):
             begin = time.perf_counter()
-            _within(budget, totals.size, session, inputs, states, take)
+            run = partial(session.run_in_pieces, inputs, take, states)
+            in_room(memory, totals.size, "one step of one sample", run)
             return totals, time.perf_counter() - begin - spent[0]
 
 
@@ -124,20 +137,25 @@ def _whole(
     return seconds
 
 
-def _within(
-    budget: int, kept: int, session: Piecewise, inputs: Mapping[str, Array], states: bool, take: Take
-) -> None:
-    """Run in pieces in a process of `budget` bytes, `kept` of them for what `take` keeps."""
+def in_room(
+    memory: int | None, kept: int, least: str, work: Callable[[int], Result], remedy: str = ""
+) -> Result:
+    """What `work` gives, told the bytes that it may take; `kept` are those that it keeps besides.
+
+    `memory`: bytes that the process may take in all, None for SHARE of what is free. Where `work` raises
+    MemoryLimitError, UserError with what is enough: for `least`, or by a further `remedy`.
+    """
     from avnir.errors import MemoryLimitError, UserError
 
+    budget = int(SHARE * free()) + resident() if memory is None else memory
     taken = resident() + kept + SPARE
     try:
-        session.run_in_pieces(inputs, take, states, budget - taken)
+        return work(budget - taken)
     except MemoryLimitError as error:
-        smallest = math.ceil((taken + error.needed) / GRAIN) * GRAIN >> 20
+        enough = math.ceil((taken + error.needed) / GRAIN) * GRAIN >> 20
         raise UserError(
-            f"{budget >> 20}M of memory are too little: this process with the program, its inputs and one "
-            f"step of one sample takes {smallest}M; give --memory {smallest}M or more"
+            f"{budget >> 20}M of memory are too little: this process with the program, its inputs and "
+            f"{least} takes {enough}M; give --memory {enough}M or more{remedy}"
         ) from error
 
 

@@ -1,17 +1,17 @@
-"""Run every stage of a deployment over the same inputs, and show the verdict; for `export` and `verify`.
+"""Run every stage of a deployment over the same inputs, and show the verdict.
 
 Where no PyTorch model stands behind the graph, the graph's own run in float64 takes its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
+from avnir.cli.at_work import Backends, opened_backends
 from avnir.cli.output import table
 from avnir.cli.progress import counted
 from avnir.cli.workers import HERE, Where, opened
@@ -27,20 +27,29 @@ if TYPE_CHECKING:
     from avnir.verify.stages import Stages, Verification
 
 
-def compared(
-    source: Source,
-    program: Program,
-    backends: Iterable[str],
-    inputs: Mapping[str, Array],
-    labels: Array | None,
-    where: Where = HERE,
-) -> tuple[Verification, Trace]:
-    """The verdict on `program` over `inputs`, the first samples of the source's own; the integers' trace.
+@dataclass(frozen=True)
+class Named:
+    """The stages of a run beside graph and integers: `frameworks` run the graph, `programs` the program."""
 
-    `backends` run the program, or, as other frameworks do, the graph; snnTorch always does where it can.
-    """
-    stages = run_stages(source, program, backends, inputs, where)
-    return verdict(source, program, stages, inputs, labels), stages.integer
+    frameworks: tuple[str, ...]
+    programs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, source: Source, backends: Iterable[str]) -> Named:
+        """Those called `backends`, and snnTorch where it can."""
+        from avnir.backend import REFERENCES, installed
+        from avnir.verify.stages import REFERENCE
+
+        wanted = tuple(dict.fromkeys([REFERENCE, *backends] if source.traced else backends))
+        frameworks = tuple(name for name in wanted if name in installed(REFERENCES))
+        return cls(frameworks, tuple(name for name in wanted if name not in frameworks))
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every stage, in the order of the work."""
+        from avnir.verify.stages import GRAPH, INTEGER
+
+        return (*self.frameworks, GRAPH, INTEGER, *self.programs)
 
 
 def run_stages(
@@ -50,26 +59,58 @@ def run_stages(
     inputs: Mapping[str, Array],
     where: Where = HERE,
 ) -> Stages:
-    """The traces of every stage over `inputs`, as `compared` takes them, the same wherever it is done."""
-    from avnir.backend import REFERENCES, installed
-    from avnir.many.samples import Network
-    from avnir.verify.stages import GRAPH, INTEGER, MODEL, REFERENCE, Stages
+    """The traces of every stage over `inputs`, the first samples of the source's own, wherever it is done.
 
-    wanted = tuple(dict.fromkeys([REFERENCE, *backends] if source.traced else backends))
-    frameworks = [name for name in wanted if name in installed(REFERENCES)]
-    programs = [name for name in wanted if name not in frameworks]
-    names = [*frameworks, GRAPH, INTEGER, *programs]
-    network = Network(source.graph, program)
+    `backends` run the program, or, as other frameworks do, the graph; snnTorch always does where it can.
+    """
+    from avnir.many.samples import Network
+
+    named = Named.of(source, backends)
     with opened(where) as client:
-        if client is None:
-            traces = _traces_here(network, names, programs, inputs)
-        else:
-            traces = _traces(client, network, names, inputs)
+        if client is not None:
+            traces = _traces(client, Network(source.graph, program), named.all, inputs)
+            return _stages(source, named, traces, 0)
+    with opened_backends(program, named.programs) as at_work:
+        return stages_here(source, at_work, named, inputs)
+
+
+def stages_here(
+    source: Source,
+    backends: Backends,
+    named: Named,
+    inputs: Mapping[str, Array],
+    first: int = 0,
+    room: int | None = None,
+) -> Stages:
+    """The same in this process, for samples of the source from the `first` on.
+
+    `backends` run in `room` bytes (`avnir.cli.at_work`), the others meanwhile: most time goes to Lava, which
+    is another process.
+    """
+    from avnir.many.samples import Network, cut, stage_part, traces
+
+    found: dict[str, Trace] = {}
+    running = backends.begin(inputs, room)
+    for name in named.all:
+        parts = cut(name, inputs)
+        with counted(name, len(parts)) as done:
+            if name in running:
+                found[name] = running[name].result()
+            else:
+                network = Network(source.graph, backends.program)
+                found |= traces(None, stage_part, network, parts, done)
+    return _stages(source, named, found, first)
+
+
+def _stages(source: Source, named: Named, traces: Mapping[str, Trace], first: int) -> Stages:
+    from avnir.verify.stages import GRAPH, INTEGER, MODEL, Stages
+
     floats = {}
     if source.recorded is not None:
-        floats[MODEL] = source.recorded.samples(range(next(iter(inputs.values())).shape[1]))
-    floats |= {name: traces[name] for name in frameworks}
-    return Stages(traces[GRAPH], traces[INTEGER], {name: traces[name] for name in programs}, floats)
+        batch = next(iter(traces[GRAPH].outputs.values())).shape[1]
+        floats[MODEL] = source.recorded.samples(range(first, first + batch))
+    floats |= {name: traces[name] for name in named.frameworks}
+    return Stages(traces[GRAPH], traces[INTEGER], {name: traces[name] for name in named.programs}, floats)
 
 
 def _traces(
@@ -83,40 +124,6 @@ def _traces(
         return traces(client, stage_part, network, parts, done)
 
 
-def _traces_here(
-    network: Network, names: Iterable[str], programs: Sequence[str], inputs: Mapping[str, Array]
-) -> dict[str, Trace]:
-    """Every stage's trace: those of `programs` in a thread of their own, the others meanwhile in this one.
-
-    Most of the time goes to Lava, which is another process.
-    """
-    from avnir.many.samples import cut, stage_part, traces
-
-    found: dict[str, Trace] = {}
-    with begun(network.program, programs, inputs) as running:
-        for name in names:
-            parts = cut(name, inputs)
-            with counted(name, len(parts)) as done:
-                if name in running:
-                    found[name] = running[name].result()
-                else:
-                    found |= traces(None, stage_part, network, parts, done)
-    return found
-
-
-@contextmanager
-def begun(
-    program: Program, backends: Iterable[str], inputs: Mapping[str, Array]
-) -> Iterator[dict[str, Future[Trace]]]:
-    """Backends at work, one after the other; leaving the context ends them and their processes."""
-    from avnir.backend import find
-
-    with ThreadPoolExecutor(1) as thread, ExitStack() as sessions:
-        opened = {name: sessions.enter_context(find(name).session(program)) for name in backends}
-        sessions.callback(thread.shutdown, wait=False, cancel_futures=True)
-        yield {name: thread.submit(session.run, inputs) for name, session in opened.items()}
-
-
 def verdict(
     source: Source,
     program: Program,
@@ -127,12 +134,18 @@ def verdict(
     """What the stages of a run over `inputs` say; samples that float32's rounding decides are left out."""
     from avnir.decision import output_units
     from avnir.verify.stages import judge
+
+    ties = tie_samples_of(source, inputs, stages)
+    return judge(stages, labels, ties, program.decision, output_units(program.graph))
+
+
+def tie_samples_of(source: Source, inputs: Mapping[str, Array], stages: Stages) -> tuple[int, ...]:
+    """The samples of `inputs` in which float32's rounding decides a spike, in any of the float32 stages."""
     from avnir.verify.ties import tie_samples
 
     floats = stages.floats.values()
     ties = {t for trace in floats for t in tie_samples(source.graph, inputs, trace, stages.graph)}
-    units = output_units(program.graph)
-    return judge(stages, labels, tuple(sorted(ties)), program.decision, units)
+    return tuple(sorted(ties))
 
 
 def show(verification: Verification) -> None:

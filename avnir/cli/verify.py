@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING
 import click
 
 from avnir.cli.calibration import calibration_line
+from avnir.cli.compared import Besides, compared
 from avnir.cli.compiled import compiled_for, program_option
 from avnir.cli.examples import examples_of
 from avnir.cli.gates import Asked, Job, gate_options, jobs
+from avnir.cli.memory import check_alone, memory_option
 from avnir.cli.output import json_option
+from avnir.cli.sent import Sent
 from avnir.cli.source import Request, model_options, open_source
-from avnir.cli.stages import compared, show
+from avnir.cli.stages import show
 from avnir.cli.verdict import Reports, finish, report_options, show_gates
 from avnir.cli.workers import Where, worker_options
 
 if TYPE_CHECKING:
     from avnir.compile import Compiled
     from avnir.cost.synops import SynapticOperations
-    from avnir.ir.operation import Array
     from avnir.target import Target
-    from avnir.trace import Trace
     from avnir.verify.gate import Verdict
     from avnir.verify.golden import Golden
     from avnir.verify.stages import Verification
@@ -33,22 +34,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Run:
-    """One model, compiled and run over `inputs[name]` `[T, B, *shape]`; what the integers sent."""
+    """One model, compiled and run; what the integers sent; the recording that it is held against, if any."""
 
     chip: Target
     compiled: Compiled
-    inputs: dict[str, Array]
-    integer: Trace
+    sent: Sent
     verification: Verification
+    golden: Golden | None
 
 
 @dataclass(frozen=True)
 class _Way:
-    """How one call verifies: whose integers, if not MODEL's own; what it records; where; and how loudly."""
+    """How one call verifies: whose integers, if not MODEL's own; what it records; where; and how loudly.
+
+    `memory`: bytes that the process may take.
+    """
 
     program: Path | None
     record: Path | None
     where: Where
+    memory: int | None
     quiet: bool
 
 
@@ -58,6 +63,7 @@ class _Way:
 @report_options
 @program_option
 @worker_options
+@partial(memory_option, beside=", beside what torch, other frameworks and other backends than cpu take")
 @click.option(
     "--record",
     type=click.Path(path_type=Path),
@@ -71,6 +77,7 @@ def command(
     program: Path | None,
     record: Path | None,
     where: Where,
+    memory: int | None,
     as_json: bool,
 ) -> None:
     """Compare snnTorch, graph, integers and backends on MODEL's examples or on --inputs.
@@ -83,14 +90,19 @@ def command(
 
     Without MODEL every model of the budget file is verified, and one verdict given. Reports are written
     whether it passes or fails.
+
+    What does not fit into --memory at once is run and compared some samples after others, with the same
+    results: 64 at least, or all if they are fewer, as floating point rounds by how many go together. All
+    spikes of the integers are kept for --golden and --record alone.
     """
     from avnir.errors import AvnirError, UserError
 
+    check_alone(where, memory)
     wanted, several = jobs(request, asked), not request.model
     for option, path in (("--record", record), ("--program", program)):
         if several and path is not None:
             raise UserError(f"{option} means one model; name it")
-    way = _Way(program, record, where, quiet=as_json)
+    way = _Way(program, record, where, memory, quiet=as_json)
     verdicts: dict[str, Verdict] = {}
     refused: dict[str, AvnirError] = {}
     for job in wanted:
@@ -106,12 +118,10 @@ def command(
 
 def _verified(job: Job, way: _Way) -> Verdict:
     """Run and judge one model, record its golden trace if asked, and print what was found unless quiet."""
-    from avnir.cost.synops import count
-
     started = time.perf_counter()
     run = _run(job, way)
-    synops = count(run.compiled.program, run.inputs, run.integer)
-    verdict = _judged(job, run, synops, golden=way.record is None)
+    synops = run.sent.synops
+    verdict = _judged(job, run, synops)
     verdict = replace(verdict, seconds=time.perf_counter() - started)
     if not way.quiet:
         _show(job, run, synops, verdict)
@@ -122,7 +132,7 @@ def _verified(job: Job, way: _Way) -> Verdict:
 
 def _record(run: _Run, path: Path) -> None:
     if run.verification.equal:
-        _golden(run).save(path)
+        run.sent.golden.save(path)
     told = "recorded" if run.verification.equal else "not recorded, as stages differ:"
     click.echo(f"{told} {path}", err=True)
 
@@ -130,6 +140,7 @@ def _record(run: _Run, path: Path) -> None:
 def _run(job: Job, way: _Way) -> _Run:
     from avnir import target
     from avnir.backend import REFERENCES, find, installed
+    from avnir.verify.golden import Golden
 
     budget = job.budget
     chip = target.load(budget.target)
@@ -140,19 +151,22 @@ def _run(job: Job, way: _Way) -> _Run:
     inputs, labels = examples_of(source, budget.samples)
     widths = budget.weight_bits, budget.calibrate
     compiled = compiled_for(source, chip, *widths, budget.chips, budget.cores, way.program)
-    verification, integer = compared(source, compiled.program, budget.backends, inputs, labels, way.where)
-    return _Run(chip, compiled, inputs, integer, verification)
+    golden = None if budget.golden is None or way.record is not None else Golden.load(budget.golden)
+    spikes = way.record is not None or golden is not None
+    sent = Sent.of(compiled, chip, inputs, spikes, times="max_latency" in budget.limits)
+    besides = Besides(sent.take, sent.need, sent.kept)
+    run = source, compiled.program, budget.backends, inputs, labels
+    return _Run(chip, compiled, sent, compared(*run, besides, way.where, way.memory), golden)
 
 
-def _judged(job: Job, run: _Run, synops: SynapticOperations, golden: bool) -> Verdict:
-    """Every demand on a run; that of the golden trace only where `golden`."""
+def _judged(job: Job, run: _Run, synops: SynapticOperations) -> Verdict:
+    """Every demand on a run; that of the golden trace if it was held against one."""
     from avnir.cost.cores import cores_record
     from avnir.verify.gate import Measures, Verdict, checks
-    from avnir.verify.golden import Golden, check_golden
+    from avnir.verify.golden import check_golden
 
     limits, placement = job.budget.limits, run.compiled.placement
-    latency = _latency(run) if "max_latency" in limits else None
-    measures = Measures.of(run.verification, placement.cores, synops.total["stored"], latency)
+    measures = Measures.of(run.verification, placement.cores, synops.total["stored"], run.sent.latency)
     verdict = Verdict(
         model=job.request.model,
         target=run.chip.name,
@@ -162,26 +176,10 @@ def _judged(job: Job, run: _Run, synops: SynapticOperations, golden: bool) -> Ve
         checks=checks(run.verification, measures, limits, job.request.model),
         costs={"placement": cores_record(placement), "synops_per_sample": dict(synops.total)},
     )
-    if not golden or job.budget.golden is None:
+    if run.golden is None or job.budget.golden is None:
         return verdict
-    recorded = Golden.load(job.budget.golden)
-    check, comparison = check_golden(recorded, _golden(run), job.budget.golden, job.request.model)
+    check, comparison = check_golden(run.golden, run.sent.golden, job.budget.golden, job.request.model)
     return replace(verdict, checks=(*verdict.checks, check), golden=comparison)
-
-
-def _latency(run: _Run) -> float:
-    """Seconds of a window, the mean over the samples."""
-    from avnir.cost.latency import latency
-
-    compiled = run.compiled
-    timed = latency(compiled.program, compiled.placement, run.chip, run.inputs, run.integer)
-    return float(timed.windows.mean()) * 1e-9
-
-
-def _golden(run: _Run) -> Golden:
-    from avnir.verify.golden import Golden
-
-    return Golden.of(run.compiled.program, run.inputs, run.integer)
 
 
 def _show(job: Job, run: _Run, synops: SynapticOperations, verdict: Verdict) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from avnir.cost.synops import count
+from avnir.cost.synops import SynapticOperations, count
 from avnir.ir.operation import Array
 from avnir.program import Program
 from avnir.target import Cost
@@ -47,9 +47,14 @@ class Arithmetic:
 
 def arithmetic(program: Program, inputs: Mapping[str, Array], trace: Trace) -> tuple[Arithmetic, ...]:
     """The operations of a run in both number formats, and those of the same layers run once, dense."""
+    return arithmetic_of(program, count(program, inputs, trace))
+
+
+def arithmetic_of(program: Program, synops: SynapticOperations) -> tuple[Arithmetic, ...]:
+    """The same from its synaptic operations."""
     graph = program.graph
     added = multiplied = once = 0.0
-    for name, done in count(program, inputs, trace).by_connection.items():
+    for name, done in synops.by_connection.items():
         source = graph[name].inputs[0]
         graded = graph[source].op.message_bits > 0  # type: ignore[attr-defined]
         added += 0.0 if graded else done["nonzero"]

@@ -25,18 +25,16 @@ from typing import Any
 
 import numpy as np
 
+from avnir.cost.counts import Counts
 from avnir.cost.entry import NEVER_PUBLISHED, PICO, Entry, total, unpriced
 from avnir.cost.host import host_entries
 from avnir.cost.latency import Latency
-from avnir.cost.synops import count
-from avnir.cost.updates import updates
 from avnir.errors import TargetError
 from avnir.ir.operation import Array
 from avnir.place.activity import messages
 from avnir.place.mesh import EAST, NORTH, SOUTH, WEST
-from avnir.place.network import Network, network_of
+from avnir.place.network import network_of
 from avnir.place.placement import Placement
-from avnir.place.work import Spikes, spikes_of
 from avnir.program import Program
 from avnir.target import Cost, Target
 from avnir.trace import Trace
@@ -124,15 +122,20 @@ def ledger(
 
     Raises TargetError where the placement is another target's, DataError where the trace has no states.
     """
+    counts = Counts(program, network_of(program.graph, target.limits.delay_steps.value.bit_length()))
+    counts.add(inputs, trace)
+    return ledger_of(counts, placement, target, timed)
+
+
+def ledger_of(counts: Counts, placement: Placement, target: Target, timed: Latency) -> Ledger:
+    """The same from what was counted; TargetError where the placement is another target's."""
     if placement.target != target.name:
         raise TargetError(f"the placement is for {placement.target}, the prices are {target.name}'s")
-    network = network_of(program.graph, target.limits.delay_steps.value.bit_length())
-    sent = spikes_of(network, inputs, trace)
     events = [
-        *_synaptic(program, target, inputs, trace),
+        *_synaptic(counts, target),
         ("neuron accesses", "neuron_access_energy", float(placement.neurons * len(timed.steps))),
-        ("neuron updates", "neuron_update_energy", updates(program, network, sent, trace)),
-        *_sent(network, placement, sent, timed),
+        ("neuron updates", "neuron_update_energy", counts.updates / counts.samples),
+        *_sent(counts, placement, timed),
     ]
     entries = tuple(
         Entry(term, figure, number, target.costs.get(figure, NEVER_PUBLISHED))
@@ -145,18 +148,18 @@ def ledger(
         len({chip for chip, _ in placement.addresses}),
         float(timed.windows.mean()),
         target.costs.get(ERROR),
-        tuple(host_entries(program, target, len(next(iter(trace.outputs.values()))))),
+        tuple(host_entries(counts.program, target, counts.steps)),
     )
 
 
 _Events = Iterator[tuple[str, str, float]]
 
 
-def _synaptic(program: Program, target: Target, inputs: Mapping[str, Array], trace: Trace) -> _Events:
+def _synaptic(counts: Counts, target: Target) -> _Events:
     """Synaptic operations; those of a kind of connection apart where the target has a price of its own."""
     sums: dict[tuple[str, str], float] = {}
-    for name, done in count(program, inputs, trace).by_connection.items():
-        kind = program.graph[name].op.kind.lower()
+    for name, done in counts.synops.by_connection.items():
+        kind = counts.program.graph[name].op.kind.lower()
         own = f"synaptic_operation_{kind}_energy"
         event = (f"synaptic operations, {kind}", own) if own in target.costs else SYNAPTIC
         sums[event] = sums.get(event, 0.0) + done["stored"]
@@ -164,17 +167,17 @@ def _synaptic(program: Program, target: Target, inputs: Mapping[str, Array], tra
         yield term, figure, number
 
 
-def _sent(network: Network, placement: Placement, sent: Spikes, timed: Latency) -> _Events:
+def _sent(counts: Counts, placement: Placement, timed: Latency) -> _Events:
     """What spikes cause on their way; those of inputs come from off the chip and cost nothing here."""
-    samples = next(iter(sent.values())).shape[1]
-    yield "spikes out", "spike_out_energy", sum(float(sent[name].sum()) for name in network.layers) / samples
-    grids = placement.grids
+    network, sent, grids = counts.network, counts.boxed, placement.grids
+    spikes = sum(float(sent[name].sum()) for name in network.layers)
+    yield "spikes out", "spike_out_energy", spikes / counts.samples
     out = sum(
-        float(messages(link, grids[link.source], grids[link.target], sent[link.source].sum(axis=0)).sum())
+        float(messages(link, grids[link.source], grids[link.target], sent[link.source][None]).sum())
         for link in network.links
         if link.source in network.layers
     )
-    yield "messages out", "message_out_energy", out / samples
+    yield "messages out", "message_out_energy", out / counts.samples
     hops = timed.hops.mean(axis=0)
     yield "hops along a row", "hop_east_west_energy", float(hops[EAST] + hops[WEST])
     yield "hops along a column", "hop_north_south_energy", float(hops[SOUTH] + hops[NORTH])

@@ -15,7 +15,7 @@ reading out is counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,8 @@ from avnir.program import Program
 from avnir.target import Cost, Target
 from avnir.trace import Trace
 
-TERMS = ("neurons", "synapses", "link", "barrier")
+BUSY = ("neurons", "synapses")
+TERMS = (*BUSY, "link", "barrier")
 BOUNDARY = "the network alone: inputs on the chip before the window, nothing read out"
 NOT_TIMED = "reads of synaptic memory, messages between chips: no time was ever published"
 
@@ -107,21 +108,35 @@ def latency(
     timed = [_timed(activity.at(step), updates, hop, price, kinds) for step in range(activity.steps)]
     return Latency(
         terms={name: np.stack([each.terms[name] for each in timed]) for name in TERMS},
-        cores={name: np.stack([each.cores[name] for each in timed]) for name in ("neurons", "synapses")},
-        messages=np.sum([each.step.messages for each in timed], axis=0),
-        links=np.sum([each.step.links for each in timed], axis=0),
-        between_chips=np.sum([each.step.between_chips for each in timed], axis=0),
+        cores={name: np.stack([each.cores[name] for each in timed]) for name in BUSY},
+        messages=np.sum([each.messages for each in timed], axis=0),
+        links=np.sum([each.links for each in timed], axis=0),
+        between_chips=np.sum([each.between_chips for each in timed], axis=0),
         figures=figures,
+    )
+
+
+def joined(parts: Sequence[Latency]) -> Latency:
+    """The latency over all samples from those over samples that follow each other."""
+    return Latency(
+        terms={name: np.concatenate([part.terms[name] for part in parts], axis=1) for name in TERMS},
+        cores={name: np.concatenate([part.cores[name] for part in parts], axis=1) for name in BUSY},
+        messages=np.concatenate([part.messages for part in parts]),
+        links=np.concatenate([part.links for part in parts]),
+        between_chips=np.concatenate([part.between_chips for part in parts]),
+        figures=parts[0].figures,
     )
 
 
 @dataclass(frozen=True)
 class _Timed:
-    """One chip step: ns `[B]` of each term, the core of the largest, and what happened."""
+    """One chip step: ns `[B]` of each term, the core of the largest, and messages as in `Latency`."""
 
     terms: Mapping[str, Array]
     cores: Mapping[str, Array]
-    step: Step
+    messages: Array
+    links: Array
+    between_chips: Array
 
 
 def _timed(
@@ -135,7 +150,8 @@ def _timed(
         "link": (step.links * hop).max(axis=1),
         "barrier": np.full(len(neurons), price["barrier"]),
     }
-    return _Timed(terms, {"neurons": neurons.argmax(axis=1), "synapses": synapses.argmax(axis=1)}, step)
+    cores = {"neurons": neurons.argmax(axis=1), "synapses": synapses.argmax(axis=1)}
+    return _Timed(terms, cores, step.messages, step.links, step.between_chips)
 
 
 def _synaptic_figure(kind: str, target: Target) -> str:

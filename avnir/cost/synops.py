@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from avnir.ir.graph import Graph
 from avnir.ir.operation import Array
 from avnir.pieces import Totals, pieces_of
 from avnir.program import Program
@@ -41,11 +42,16 @@ class SynapticOperations:
 
 def count(program: Program, inputs: Mapping[str, Array], trace: Trace) -> SynapticOperations:
     """Count over a run of `program`; `inputs` `[T, B, *shape]` as they were shown."""
-    steps, samples = next(iter(trace.outputs.values())).shape[:2]
-    totals = Totals(program.graph, steps, samples)
+    samples = next(iter(trace.outputs.values())).shape[1]
+    return operations(program, sent_in(program.graph, inputs, trace), samples)
+
+
+def sent_in(graph: Graph, inputs: Mapping[str, Array], trace: Trace) -> dict[str, Array]:
+    """How many messages each neuron and input sent in a run, int64 of the layer's shape."""
+    totals = Totals(graph, *next(iter(trace.outputs.values())).shape[:2])
     for piece in pieces_of(trace):
         totals.add(piece)
-    return operations(program, totals.sent(inputs), samples)
+    return totals.sent(inputs)
 
 
 def operations(program: Program, sent: Mapping[str, Array], samples: int) -> SynapticOperations:

@@ -19,8 +19,8 @@ from avnir.program import Program
 from avnir.trace import Trace
 
 
-def updates(program: Program, network: Network, sent: Spikes, trace: Trace) -> float:
-    """Neuron updates of a sample, the mean; `sent` bool `[T, B, C, H, W]` as `spikes_of` gives it.
+def updates(program: Program, network: Network, sent: Spikes, trace: Trace) -> int:
+    """Neuron updates of all samples; `sent` bool `[T, B, C, H, W]` as `spikes_of` gives it.
 
     Raises DataError where the trace was recorded without states.
     """
@@ -33,7 +33,7 @@ def updates(program: Program, network: Network, sent: Spikes, trace: Trace) -> f
         of_sample = {name: array[:, sample] for name, array in sent.items()}
         for layer in network.layers.values():
             found += _of_sample(program, network, layer, of_sample, _registers(trace, layer.name, sample))
-    return found / samples
+    return found
 
 
 _Registers = list[dict[str, Array]]
@@ -76,6 +76,6 @@ def _updated(
     single = Grid(*(units(size) for size in layer.box))
     for link in network.into(layer.name):
         lag = program.graph[link.name].op.lag  # type: ignore[attr-defined]
-        reached = operations(link, single, sent[link.source][: len(updated) - lag])
+        reached = operations(link, single, sent[link.source][: max(0, len(updated) - lag)])
         updated[lag:] |= reached > 0
     return int(updated.sum())

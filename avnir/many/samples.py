@@ -1,4 +1,4 @@
-"""Spread a run over its samples, which are independent, and join the traces of the parts.
+"""Spread a run over its samples, which are independent, and join the traces; or run some at a time.
 
 Integers are the same however the samples are cut. Floating point may round differently in a batch of another
 size, so floating-point stages are always cut into parts of FLOAT_SAMPLES, in one process as in many.
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avnir.backend import REFERENCES, find, installed, reference
+from avnir.backend import REFERENCES, Piecewise, Session, find, installed, reference
+from avnir.errors import MemoryLimitError
 from avnir.ir.graph import Graph
 from avnir.ir.interpret_integer import interpret_integer
 from avnir.ir.interpret_real import interpret_real
 from avnir.ir.operation import Array
 from avnir.many.clusters import threads
 from avnir.many.each import Common, each
+from avnir.pieces import put
 from avnir.program import Program
 from avnir.trace import Trace
 from avnir.verify.stages import GRAPH, INTEGER
@@ -89,6 +91,49 @@ def stage_part(network: Network, part: Part) -> Trace:
     if part.stage in installed(REFERENCES):
         return reference(part.stage)(network.graph, part.inputs)
     return run_part(network.program, part)
+
+
+def run_within(
+    session: Session, graph: Graph, inputs: Mapping[str, Array], states: bool, room: int | None
+) -> Trace:
+    """`session.run`, which takes at most `room` bytes beside its trace where it can run in pieces.
+
+    None for as much as it likes. Raises MemoryLimitError where `least_room` is more.
+    """
+    if room is None or not isinstance(session, Piecewise):
+        return session.run(inputs, states=states)
+    steps, batch = next(iter(inputs.values())).shape[:2]
+    trace = Trace.empty(graph, steps, batch, states)
+    session.run_in_pieces(inputs, lambda piece: put(trace, piece), states, room)
+    return trace
+
+
+def least_room(session: Session, inputs: Mapping[str, Array], states: bool) -> int:
+    """The least `room` of `run_within`: what a session that runs in pieces needs when it has none; else 0."""
+    alone = {name: array[:, :1] for name, array in inputs.items()}
+    if isinstance(session, Piecewise):
+        try:
+            session.run_in_pieces(alone, lambda piece: None, states, room=0)
+        except MemoryLimitError as error:
+            return error.needed
+    return 0
+
+
+def in_turn(
+    session: Session,
+    graph: Graph,
+    inputs: Mapping[str, Array],
+    together: int,
+    room: int,
+    take: Callable[[Mapping[str, Array], Trace], object],
+) -> None:
+    """Run so many samples of a program together, with states, as `run_within` does.
+
+    `take` is given the inputs and the trace of each such run, which is let go before the next.
+    """
+    for first in range(0, next(iter(inputs.values())).shape[1], together):
+        here = {name: array[:, first : first + together] for name, array in inputs.items()}
+        take(here, run_within(session, graph, here, True, room))
 
 
 def traces(

@@ -14,7 +14,7 @@ from avnir.place.plan import Plan, plan
 from avnir.place.problem import Problem
 from avnir.place.remedies import beyond_the_chip, too_large, too_many
 from avnir.place.resources import capacity
-from avnir.place.work import means, spikes_of
+from avnir.place.work import Spikes, means, spikes_of
 from avnir.program import Program
 from avnir.target import Target
 from avnir.trace import Trace
@@ -27,11 +27,13 @@ def place(
     chips: int = 1,
     cores: int | None = None,
     run: tuple[Mapping[str, Array], Trace] | None = None,
+    mean: Spikes | None = None,
 ) -> Placement:
     """Where every neuron of `program` runs on at most `chips` chips of `target`.
 
     cores: usable cores of a chip, by default what the target says (sources dispute it).
     run: inputs `[T, B, *shape]` and the trace they gave; the work of a piece is then measured, not worst.
+    mean: the same where no such trace is held, as `avnir.place.work.means` gives it.
 
     Raises LimitError with every limit that binds and the remedies that were tried, UnsupportedError where
     the program cannot be cut, TargetError where the options are none of the chip's.
@@ -40,7 +42,8 @@ def place(
     if findings := list(beyond_the_chip(program, target)):
         raise LimitError(f"the program does not fit {target.title}", findings)
     network = network_of(program.graph, target.limits.delay_steps.value.bit_length())
-    mean = None if run is None else means(spikes_of(network, *run))
+    if run is not None:
+        mean = means(spikes_of(network, *run))
     problem = Problem(network, RULES[target.core_memory], capacity(target.limits), mean)
     try:
         made = plan(problem)
@@ -51,7 +54,7 @@ def place(
         reasons = too_many(problem, made, usable, chips)
         raise LimitError(f"the program does not fit {target.title}", reasons)
     pieces = tuple(_pieces(made, usable))
-    return Placement(target.name, program.digest, chips, usable, run is not None, pieces)
+    return Placement(target.name, program.digest, chips, usable, mean is not None, pieces)
 
 
 def _usable(target: Target, chips: int, cores: int | None) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,13 +50,16 @@ class LayerAgreement:
         return self.equal / self.slots if self.slots else 1.0
 
 
+Layers = tuple[LayerAgreement, ...]
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Two traces, layer by layer."""
 
     first: str
     second: str
-    layers: tuple[LayerAgreement, ...]
+    layers: Layers
     outputs_equal: bool
 
     @property
@@ -88,18 +91,50 @@ def compare(first: Trace, second: Trace, names: tuple[str, str]) -> Comparison:
 
     Raises DataError where they have no layer in common or a layer's shapes differ.
     """
+    layers = agreements(first, second, names)
+    return Comparison(*names, layers, same_outputs(first.outputs, second.outputs))
+
+
+def agreements(
+    first: Trace, second: Trace, names: tuple[str, str], samples: Sequence[int] | None = None
+) -> Layers:
+    """How `compare` finds the layers; `samples` are the numbers of theirs, from 0 on by default."""
     every = bool(first.rehearsals and second.rehearsals)
     one, other = (trace.sent if every else trace.spikes for trace in (first, second))
     common = [layer for layer in first.spikes if layer in second.spikes]
     if not common:
         raise DataError(f"{names[0]} and {names[1]} have no layer in common to compare")
-    layers = tuple(_layer(layer, one, other, names) for layer in common)
-    return Comparison(*names, layers, _same_outputs(first, second))
+    found = tuple(_layer(layer, one, other, names) for layer in common)
+    return found if samples is None else tuple(_numbered(layer, samples) for layer in found)
 
 
-def _same_outputs(first: Trace, second: Trace) -> bool:
-    return first.outputs.keys() == second.outputs.keys() and all(
-        _same_output(array, second.outputs[name]) for name, array in first.outputs.items()
+def added(parts: Sequence[Layers]) -> Layers:
+    """The agreement over all samples from that over some of them at a time."""
+    return tuple(map(_sum, zip(*parts, strict=True)))
+
+
+def _sum(parts: Sequence[LayerAgreement]) -> LayerAgreement:
+    found = [part.divergence for part in parts if part.divergence]
+    return LayerAgreement(
+        parts[0].layer,
+        sum(part.slots for part in parts),
+        sum(part.equal for part in parts),
+        sum(part.first_spikes for part in parts),
+        sum(part.second_spikes for part in parts),
+        min(found, key=lambda d: (d.step, d.sample, d.neuron), default=None),
+    )
+
+
+def _numbered(layer: LayerAgreement, samples: Sequence[int]) -> LayerAgreement:
+    """The same with the numbers that the samples have."""
+    where = layer.divergence
+    return layer if where is None else replace(layer, divergence=replace(where, sample=samples[where.sample]))
+
+
+def same_outputs(first: Mapping[str, Array], second: Mapping[str, Array]) -> bool:
+    """Whether all outputs are equal, as `compare` takes them."""
+    return first.keys() == second.keys() and all(
+        _same_output(array, second[name]) for name, array in first.items()
     )
 
 

@@ -22,7 +22,7 @@ from avnir.decision import Decision
 from avnir.errors import GateError
 from avnir.ir.operation import Array
 from avnir.trace import Trace
-from avnir.verify.compare import Comparison, compare
+from avnir.verify.compare import Comparison, Layers, added, agreements, same_outputs
 
 MODEL, REFERENCE, GRAPH, INTEGER = "model", "snntorch", "graph", "integer"
 """The original model's recorded spikes; the graph in snnTorch, in float64, and in integers."""
@@ -105,26 +105,99 @@ def judge(
     What quantisation costs is measured against snnTorch, or against the graph where there is none. `decision`
     reads the classes, of the integers with the `units` of their outputs (`avnir.decision.output_units`).
     """
-    steps, samples = next(iter(stages.graph.outputs.values())).shape[:2]
-    clear = [sample for sample in range(samples) if sample not in ties]
-    graph = stages.graph.samples(clear)
-    exact = [compare(trace.samples(clear), graph, (name, GRAPH)) for name, trace in stages.floats.items()]
-    exact += [compare(stages.integer, trace, (INTEGER, name)) for name, trace in stages.backends.items()]
-    unquantised = REFERENCE if REFERENCE in stages.floats else GRAPH
-    traces = {**stages.floats, GRAPH: stages.graph, INTEGER: stages.integer, **stages.backends}
-    quantisation = compare(traces[unquantised], stages.integer, (unquantised, INTEGER))
-    accuracy = {} if labels is None else _accuracies(stages, labels, decision or Decision(), units or {})
-    return Verification(tuple(exact), quantisation, accuracy, samples, steps, ties)
+    judging = Judging()
+    judging.add(stages, ties)
+    return judging.verification(labels, decision, units)
+
+
+_Outputs = Mapping[str, Array]
+
+
+@dataclass
+class Judging:
+    """Compares all stages, some samples after others; of spikes it keeps how many are equal, no trace.
+
+    `ties` are numbers among all samples. For each time that samples were added, `layers` has how the two
+    stages of those names agree, `reals` and `integers` what each stage put out.
+    """
+
+    samples: int = 0
+    steps: int = 0
+    ties: list[int] = field(default_factory=list)
+    layers: dict[tuple[str, str], list[Layers]] = field(default_factory=dict)
+    reals: dict[str, list[_Outputs]] = field(default_factory=dict)
+    integers: dict[str, list[_Outputs]] = field(default_factory=dict)
+
+    def add(self, stages: Stages, ties: Sequence[int] = ()) -> None:
+        """Compare the samples that follow those before; `ties` count from the first of them."""
+        self.steps, batch = next(iter(stages.graph.outputs.values())).shape[:2]
+        numbers = range(self.samples, self.samples + batch)
+        clear = [sample for sample in range(batch) if sample not in ties]
+        reals = {**stages.floats, GRAPH: stages.graph}
+        graph, named = _only(stages.graph, clear), [numbers[sample] for sample in clear]
+        for name, trace in stages.floats.items():
+            self._compare(_only(trace, clear), graph, (name, GRAPH), named)
+        for name, trace in stages.backends.items():
+            self._compare(stages.integer, trace, (INTEGER, name), numbers)
+        unquantised = REFERENCE if REFERENCE in reals else GRAPH
+        self._compare(reals[unquantised], stages.integer, (unquantised, INTEGER), numbers)
+        _keep(reals, self.reals)
+        _keep({INTEGER: stages.integer, **stages.backends}, self.integers)
+        self.ties += [numbers[sample] for sample in ties]
+        self.samples += batch
+
+    def _compare(self, first: Trace, second: Trace, names: tuple[str, str], samples: Sequence[int]) -> None:
+        self.layers.setdefault(names, []).append(agreements(first, second, names, samples))
+
+    def verification(
+        self,
+        labels: Array | None = None,
+        decision: Decision | None = None,
+        units: Mapping[str, float] | None = None,
+    ) -> Verification:
+        """What `judge` says of all samples together."""
+        reals, integers = _joined(self.reals), _joined(self.integers)
+        clear = [sample for sample in range(self.samples) if sample not in self.ties]
+        of_clear = {name: {n: a[:, clear] for n, a in outputs.items()} for name, outputs in reals.items()}
+        *exact, quantisation = (
+            Comparison(*names, added(parts), same_outputs(*(outputs[name] for name in names)))
+            for names, parts in self.layers.items()
+            for outputs in (of_clear if names[1] == GRAPH else {**reals, **integers},)
+        )
+        accuracy = {} if labels is None else _accuracies(reals, integers, labels, decision, units)
+        return Verification(tuple(exact), quantisation, accuracy, self.samples, self.steps, tuple(self.ties))
+
+
+def _only(trace: Trace, samples: Sequence[int]) -> Trace:
+    """The samples of a trace alone; itself if that is all of them."""
+    batch = next(iter(trace.outputs.values())).shape[1]
+    return trace if len(samples) == batch else trace.samples(samples)
+
+
+def _keep(traces: Mapping[str, Trace], outputs: dict[str, list[_Outputs]]) -> None:
+    for name, trace in traces.items():
+        outputs.setdefault(name, []).append(trace.outputs)
+
+
+def _joined(parts: Mapping[str, Sequence[_Outputs]]) -> dict[str, _Outputs]:
+    """The outputs of each stage over all samples, `[T, B, *shape]`."""
+    return {
+        stage: {name: np.concatenate([outputs[name] for outputs in listed], axis=1) for name in listed[0]}
+        for stage, listed in parts.items()
+    }
 
 
 def _accuracies(
-    stages: Stages, labels: Array, decision: Decision, units: Mapping[str, float]
+    reals: Mapping[str, _Outputs],
+    integers: Mapping[str, _Outputs],
+    labels: Array,
+    decision: Decision | None,
+    units: Mapping[str, float] | None,
 ) -> dict[str, float]:
     """The share of samples that each stage decides as they are labelled."""
-    reals = {**stages.floats, GRAPH: stages.graph}
-    integers = {INTEGER: stages.integer, **stages.backends}
-    found = {name: decision.classes(trace) for name, trace in reals.items()}
-    found |= {name: decision.classes(trace, units) for name, trace in integers.items()}
+    decided = decision or Decision()
+    found = {name: decided.classes(Trace({}, outputs)) for name, outputs in reals.items()}
+    found |= {name: decided.classes(Trace({}, outputs), units) for name, outputs in integers.items()}
     return {name: float(np.mean(classes == labels)) for name, classes in found.items()}
 
 

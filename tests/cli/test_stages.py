@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from avnir import target
-from avnir.cli.stages import begun
+from avnir.cli.at_work import opened_backends
 from avnir.compile import compile_graph
 from avnir.errors import BackendError, DataError
 from avnir.ir.interpret_integer import interpret_integer
@@ -38,7 +38,7 @@ class Backend:
             self.happened.append(f"close {self.name}")
             self.let.set()
 
-    def run(self, inputs: Mapping[str, Array]) -> Trace:
+    def run(self, inputs: Mapping[str, Array], states: bool = False) -> Trace:
         self.happened.append(f"run {self.name}")
         assert self.let.wait(SECONDS)
         if self.name == "broken":
@@ -70,7 +70,8 @@ def test_they_run_one_after_the_other_beside_this_thread(
     let: Event, happened: list[str], program: Program
 ) -> None:
     inputs = spikes(program.graph, 0, steps=2)
-    with begun(program, ["one", "two"], inputs) as running:
+    with opened_backends(program, ["one", "two"]) as backends:
+        running = backends.begin(inputs)
         happened.append("beside")
         let.set()
         traces = [running[name].result(SECONDS) for name in ("one", "two")]
@@ -86,7 +87,8 @@ def test_an_error_here_ends_what_runs_and_starts_nothing_more(
     let: Event, happened: list[str], program: Program
 ) -> None:
     inputs = spikes(program.graph, 0, steps=2)
-    with pytest.raises(DataError), begun(program, ["one", "two"], inputs):
+    with pytest.raises(DataError), opened_backends(program, ["one", "two"]) as backends:
+        backends.begin(inputs)
         raise DataError("something else went wrong")
     assert let.is_set(), "a session that ended lets its run go"
     assert "run two" not in happened
@@ -96,6 +98,6 @@ def test_an_error_here_ends_what_runs_and_starts_nothing_more(
 def test_an_error_there_is_raised_here(let: Event, happened: list[str], program: Program) -> None:
     let.set()
     inputs = spikes(program.graph, 0, steps=2)
-    with pytest.raises(BackendError, match="it broke"), begun(program, ["broken"], inputs) as running:
-        running["broken"].result(SECONDS)
+    with pytest.raises(BackendError, match="it broke"), opened_backends(program, ["broken"]) as backends:
+        backends.begin(inputs)["broken"].result(SECONDS)
     assert happened == ["open broken", "run broken", "close broken"]

@@ -8,10 +8,24 @@ import numpy as np
 import pytest
 
 from avnir import target
+from avnir.backend import find
 from avnir.compile import compile_graph
+from avnir.errors import MemoryLimitError
 from avnir.ir.graph import Graph
 from avnir.ir.operation import Array
-from avnir.many.samples import FLOAT_SAMPLES, Network, cut, joined, run_part, stage_part, traces
+from avnir.many.samples import (
+    FLOAT_SAMPLES,
+    Network,
+    cut,
+    in_turn,
+    joined,
+    least_room,
+    run_part,
+    run_within,
+    stage_part,
+    traces,
+)
+from avnir.testing.cases import CASES
 from avnir.trace import Trace
 from avnir.verify.stages import GRAPH, INTEGER
 from tests.networks import audio_visual
@@ -90,3 +104,39 @@ def test_joining_keeps_rehearsals_and_states() -> None:
     assert equal(whole.samples(range(2)), trace(2))
     assert equal(whole.samples(range(2, 6)), trace(4))
     assert len(whole.rehearsals) == 1
+
+
+@pytest.mark.parametrize("name", ["deep", "window_sum"])
+@pytest.mark.parametrize("states", [False, True])
+def test_a_run_is_the_same_in_any_room(name: str, states: bool) -> None:
+    case = CASES[name]()
+    with find("cpu").session(case.program) as session:
+        least = least_room(session, case.inputs, states)
+        wanted = session.run(case.inputs, states=states)
+        for room in (None, least, 3 * least):
+            assert equal(run_within(session, case.program.graph, case.inputs, states, room), wanted)
+        with pytest.raises(MemoryLimitError):
+            run_within(session, case.program.graph, case.inputs, states, least - 1)
+
+
+def test_a_backend_that_runs_at_once_takes_what_it_takes() -> None:
+    case = CASES["deep"]()
+    with find("interpreter").session(case.program) as session:
+        assert least_room(session, case.inputs, states=True) == 0
+        whole = run_within(session, case.program.graph, case.inputs, True, room=0)
+        assert equal(whole, session.run(case.inputs, states=True))
+
+
+@pytest.mark.parametrize("together", [1, 2, 5])
+def test_samples_come_in_turn(together: int) -> None:
+    case = CASES["window_sum"]()
+    found: list[Trace] = []
+    shown: list[Array] = []
+    with find("cpu").session(case.program) as session:
+        room = least_room(session, case.inputs, states=True)
+        turn = session, case.program.graph, case.inputs, together, room
+        in_turn(*turn, lambda inputs, trace: (shown.append(next(iter(inputs.values()))), found.append(trace)))
+        assert equal(joined(found), session.run(case.inputs, states=True))
+    whole = next(iter(case.inputs.values()))
+    assert [array.shape[1] for array in shown[:-1]] == [together] * (len(shown) - 1)
+    np.testing.assert_array_equal(np.concatenate(shown, axis=1), whole)
