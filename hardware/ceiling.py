@@ -1,8 +1,10 @@
-"""What no event-driven engine can beat by much: the same weight rows added up, and nothing else done.
+"""What no engine can beat by much: the same weights added up or multiplied, and nothing else done.
 
 One kernel adds int8 rows, whose numbers are known beforehand, to int32 sums, on as many threads as the
 engine has. It looks for no spike, steps no neuron and keeps no trace. From cache: the rows of the program's
-own weights; from memory: rows of a matrix that no cache holds.
+own weights; from memory: rows of a matrix that no cache holds. No engine that goes event by event does less.
+
+The other multiplies all weights by all spikes, laid out beforehand, in products of tiles, and keeps no sum.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ import numba
 import numpy as np
 
 from avnir.hardware.cpu.compiled import compiled
+from avnir.hardware.cpu.dense import DenseStage
+from avnir.hardware.cpu.kernels_dense_tiles import STEPS, Workshop, sum_up, workshop
+from avnir.hardware.cpu.tiles import BYTES, aligned, configure, release
+from avnir.ir import integer
 from avnir.ir.operation import Array
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
@@ -71,17 +77,43 @@ def adder(spikes: Array, weight: Array, in_memory: bool) -> Callable[[], float]:
         matrix = rng.integers(-128, 127, (beyond_caches() // len(weight), len(weight)), np.int8)
         rows = rng.integers(0, len(matrix), len(rows), np.int32)
     out = np.empty((len(spikes), len(weight)), np.int32)
+    return _timed(lambda a, b: add_rows(starts[a : b + 1], rows, matrix, out[a:b]), len(out))
+
+
+@compiled
+def multiply_tiles(spikes: Array, weight: Array, room: Workshop) -> None:
+    """All sums of spikes uint8 `[R / 32, in / 64, 32, 64]`; see `avnir.hardware.cpu.kernels_dense_tiles`."""
+    _, sums, held = room
+    configure(held)
+    for block in spikes:
+        for pair in range(len(weight)):
+            sum_up(block, weight, pair, True, sums, 0)
+    release()
+
+
+def multiplier(spikes: Array, weight: Array) -> Callable[[], float]:
+    """A run of the products of all `spikes` `[R, in]` and `weight` int8 `[out, in]`: its seconds."""
+    in_tiles = DenseStage.plan(integer.Dense(weight), spikes.shape[1:]).in_tiles
+    blocks = in_tiles.shape[1]
+    padded = np.zeros((-(-len(spikes) // STEPS) * STEPS, blocks * BYTES), np.uint8)
+    padded[: spikes.shape[0], : spikes.shape[1]] = spikes
+    laid_out = aligned((len(padded) // STEPS, blocks, STEPS, BYTES), np.uint8)
+    laid_out[:] = padded.reshape(-1, STEPS, blocks, BYTES).transpose(0, 2, 1, 3)
+    return _timed(
+        lambda a, b: multiply_tiles(laid_out[a:b], in_tiles, workshop(blocks)),
+        len(laid_out),
+    )
+
+
+def _timed(work: Callable[[int, int], object], count: int) -> Callable[[], float]:
+    """A run of work from one number to another, up to `count` in all, shared by all threads: its seconds."""
     threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    edges = [len(out) * k // threads for k in range(threads + 1)]
+    edges = [count * k // threads for k in range(threads + 1)]
 
     def run() -> float:
         with ThreadPoolExecutor(threads) as pool:
             started = time.perf_counter()
-            parts = [
-                pool.submit(add_rows, starts[a : b + 1], rows, matrix, out[a:b])
-                for a, b in itertools.pairwise(edges)
-            ]
-            for part in parts:
+            for part in [pool.submit(work, a, b) for a, b in itertools.pairwise(edges)]:
                 part.result()
             return time.perf_counter() - started
 

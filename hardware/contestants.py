@@ -1,13 +1,15 @@
-"""Who is timed beside the engine: Lava, other simulators, and the kernel that is its ceiling."""
+"""Who is timed beside the engine: itself event by event, Lava, other simulators, and its ceilings."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
 from avnir.errors import BackendError
-from avnir.hardware.ceiling import adder
+from avnir.hardware.ceiling import adder, multiplier
+from avnir.hardware.cpu import CpuBackend
 from avnir.hardware.lava import in_process, runtime
 from avnir.hardware.lava.backend import LavaBackend
 from avnir.hardware.lava.environment import LAVA_VERSION
@@ -16,16 +18,16 @@ from avnir.hardware.peers.session import PeerSession, session
 from avnir.ir.operation import Array
 from avnir.speed.contest import Contestant
 from avnir.speed.programs import Case
-from avnir.speed.results import CEILINGS, size_text
+from avnir.speed.results import CEILINGS, EVENTS, ROWS, size_text
 
 LAVAS = {runtime.name: "Lava's runtime", in_process.name: "Lava, in one process"}
 SIMULATORS = (*LAVAS, *(peer.name for peer in PEERS))
-NAMES = (*SIMULATORS, *CEILINGS)
+NAMES = (EVENTS, *SIMULATORS, *CEILINGS)
 """Everybody, in the order of the table."""
 BESIDE: Mapping[str, tuple[str, ...]] = {
-    "dense": SIMULATORS,
-    "conv": SIMULATORS,
-    "layer": tuple(CEILINGS),
+    "dense": (EVENTS, *SIMULATORS),
+    "conv": (EVENTS, *SIMULATORS),
+    "layer": (EVENTS, *CEILINGS),
     "single": tuple(peer.name for peer in PEERS if peer.batched),
 }
 """Who runs which program. Who takes samples one by one has run one of `dense`, which is `single`."""
@@ -68,12 +70,40 @@ def _makers(case: Case) -> dict[str, tuple[Callable[[], str | None], Callable[[]
         backend.name: (backend.missing, partial(lava, backend, case)) for backend in (runtime, in_process)
     }
     simulators = {peer.name: (peer.missing, partial(simulator, peer, case)) for peer in PEERS}
-    ceilings = {name: (_nothing, partial(ceiling, name, case)) for name in CEILINGS}
-    return {**lavas, **simulators, **ceilings}
+    itself = {EVENTS: (_no_tiles, partial(by_events, case))}
+    ceilings = {
+        name: (_no_tiles if name == "ceiling-tiles" else _nothing, partial(ceiling, name, case))
+        for name in CEILINGS
+    }
+    return {**itself, **lavas, **simulators, **ceilings}
 
 
 def _nothing() -> None:
     """What is missing for a kernel of avnir's own."""
+
+
+def _no_tiles() -> str | None:
+    """What is missing where nothing can be done by products of tiles."""
+    from avnir.hardware.cpu.tiles import available
+
+    return None if available() else "this processor has no products of tiles, so the engine does without"
+
+
+@contextmanager
+def by_events(case: Case) -> Iterator[Contestant]:
+    """The engine as it is on other processors."""
+    with CpuBackend(tiles=False).session(case.program) as opened:
+
+        def run() -> tuple[float, int]:
+            started = time.perf_counter()
+            opened.run(case.inputs)
+            return time.perf_counter() - started, case.steps * case.batch
+
+        def spikes() -> Mapping[str, Array]:
+            return opened.run(case.inputs).spikes
+
+        how = size_text(case.batch, case.steps)
+        yield Contestant(EVENTS, "avnir, event by event", run, how, case.inputs, spikes, True)
 
 
 @contextmanager
@@ -126,8 +156,13 @@ def _threads_text(threads: int | None) -> str:
 
 @contextmanager
 def ceiling(name: str, case: Case) -> Iterator[Contestant]:
-    """The row additions of a program of one dense layer, from cache or from memory."""
-    spikes = case.spikes.reshape(case.steps * case.batch, -1)
-    add = adder(spikes, case.layers[0].weight, in_memory=name == "ceiling-memory")
-    how = f"{size_text(case.batch, case.steps)}, {int(spikes.sum()):,} rows"
-    yield Contestant(name, CEILINGS[name], lambda: (add(), len(spikes)), how)
+    """The additions or the products of a program of one dense layer, and nothing else."""
+    spikes, weight = case.spikes.reshape(case.steps * case.batch, -1), case.layers[0].weight
+    work = f"{int(spikes.sum()):,} rows" if name in ROWS else f"{spikes.size * len(weight):,} products"
+    run = (
+        adder(spikes, weight, in_memory=name == "ceiling-memory")
+        if name in ROWS
+        else multiplier(spikes, weight)
+    )
+    how = f"{size_text(case.batch, case.steps)}, {work}"
+    yield Contestant(name, CEILINGS[name], lambda: (run(), len(spikes)), how)

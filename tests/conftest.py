@@ -38,10 +38,10 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
     Only event by event, as where a processor has no tiles; or by tiles, however little fills them.
     """
-    from avnir.hardware.cpu import conv_tiles, dense, tiles
+    from avnir.hardware.cpu import conv_tiles, dense, engine, tiles
 
     if request.param == "events":
-        monkeypatch.setattr(tiles, "available", lambda: False)
+        monkeypatch.setattr(engine, "available", lambda: False)
         return "events"
     if not tiles.available():
         pytest.skip("this processor has no products of tiles (AMX)")

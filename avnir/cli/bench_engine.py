@@ -56,8 +56,9 @@ def command(
     what is given is the median, with the quartiles. Each spike of the engine in each timed run is compared
     with the integer interpreter's: where one differs there is no table, and the exit status is 1.
 
-    NAMEs are lava-runtime, lava, snntorch, spikingjelly, norse, sana-fe, nengo-loihi, brian2loihi, and
-    ceiling-cache and ceiling-memory for the kernel that only adds rows of weights.
+    NAMEs are lava-runtime, lava, snntorch, spikingjelly, norse, sana-fe, nengo-loihi, brian2loihi;
+    avnir-events for the engine without products of tiles (AMX), as it is on other processors; ceiling-cache
+    and ceiling-memory for a kernel that only adds rows of weights, ceiling-tiles for one of products alone.
     """
     if peers:
         _set_up(peers, as_json)

@@ -8,9 +8,11 @@ from typing import Any
 
 from avnir.speed.turns import Spread
 
-ENGINE = "avnir"
-CEILINGS = {"ceiling-cache": "row additions, from cache", "ceiling-memory": "row additions, from memory"}
-"""The kernel of `avnir.hardware.ceiling`, by where its rows come from."""
+ENGINE, EVENTS = "avnir", "avnir-events"
+"""The engine as it is, and as it is where a processor has no products of tiles."""
+ROWS = {"ceiling-cache": "row additions, from cache", "ceiling-memory": "row additions, from memory"}
+CEILINGS = {**ROWS, "ceiling-tiles": "products of tiles, from cache"}
+"""The kernels of `avnir.hardware.ceiling`, by where their operands come from."""
 PEER_GOAL = 10.0
 GOALS: Mapping[tuple[str, str], float] = {
     ("dense", "lava-runtime"): 1500.0,
@@ -25,7 +27,7 @@ GOALS: Mapping[tuple[str, str], float] = {
 }
 """By program and what it is timed beside: at least how many times the engine's time the other should take; of
 the ceiling, which part of the engine's."""
-NOT_OTHER = ("snntorch", "lava", "lava-runtime", *CEILINGS)
+NOT_OTHER = (EVENTS, "snntorch", "lava", "lava-runtime", *CEILINGS)
 """What has no part in the best of the others."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from avnir.errors import DataError
 from avnir.files import atomic_path
 from avnir.speed.machine import Machine
-from avnir.speed.results import CEILINGS, ENGINE, Result, Timing, size_text
+from avnir.speed.results import CEILINGS, ENGINE, EVENTS, ROWS, Result, Timing, size_text
 from avnir.speed.turns import Spread
 
 HEAD = (
@@ -89,14 +89,21 @@ def _shares(shares: Sequence[float]) -> str:
 
 
 def distances(results: Sequence[Result]) -> list[str]:
-    """A line for each ceiling: how near the engine comes to it."""
+    """A line for each ceiling: how near the engine comes to it, and to row additions event by event too."""
     return [
-        f"{result.name}: the engine is at {100 * timing.ratio.median:.0f} % of the ceiling, "
+        f"{result.name}: the engine{how} is at {100 * timing.ratio.median / ratio:.0f} % of the ceiling, "
         f"the same {timing.title} alone"
         for result in results
         for timing in result.timings
         if timing.name in CEILINGS
+        for how, ratio in _ways(result, timing)
     ]
+
+
+def _ways(result: Result, ceiling: Timing) -> list[tuple[str, float]]:
+    """The ways of the engine that a ceiling is one of, and the multiples of the engine's time."""
+    by_events = [t.ratio.median for t in result.timings if t.name == EVENTS and ceiling.name in ROWS]
+    return [("", 1.0), *((", event by event,", ratio) for ratio in by_events)]
 
 
 def left_out(results: Sequence[Result]) -> list[str]:

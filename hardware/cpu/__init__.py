@@ -15,9 +15,12 @@ class CpuBackend:
     name = "cpu"
     summary = "exact integers on the processor, compiled, event-driven where spikes are sparse"
 
-    def __init__(self, threads: int | None = None) -> None:
-        """`threads` None takes as many as Numba would (`NUMBA_NUM_THREADS`, or the processors there are)."""
-        self.threads = threads
+    def __init__(self, threads: int | None = None, tiles: bool = True) -> None:
+        """`threads` None takes as many as Numba would (`NUMBA_NUM_THREADS`, or the processors there are).
+
+        Without `tiles` all synapses go event by event, as on processors that have no products of tiles (AMX).
+        """
+        self.threads, self.tiles = threads, tiles
 
     def missing(self) -> str | None:
         """Nothing: Numba is among avnir's own dependencies."""
@@ -28,7 +31,7 @@ class CpuBackend:
         """Open the program; Numba is imported, and kernels are compiled, only when one is run."""
         from avnir.hardware.cpu.engine import CpuSession
 
-        session = CpuSession(program, self.threads)
+        session = CpuSession(program, self.threads, self.tiles)
         try:
             yield session
         finally:

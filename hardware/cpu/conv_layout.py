@@ -35,7 +35,7 @@ def layout_of(op: integer.Conv, shape: Shape, size: tuple[int, int]) -> Layout:
     )
     first, patterns, kinds = stretches(columns)
     if op.groups == 1 or patterns.shape[1] * len(op.weight) <= ZEROS:
-        taps = _taps(_ungrouped(op), patterns)
+        taps = _taps(ungrouped(op), patterns)
         offset = np.zeros(shape[0], np.int32)
         begins, which = [first], [kinds]
     else:
@@ -104,7 +104,7 @@ def _taps(weight: Array, patterns: Array) -> Array:
     return taps
 
 
-def _ungrouped(op: integer.Conv) -> Array:
+def ungrouped(op: integer.Conv) -> Array:
     """`[C_out, C_in, kH, kW]`, zeros between different groups."""
     whole = np.zeros((len(op.weight), op.weight.shape[1] * op.groups, *op.weight.shape[2:]), np.int8)
     per_group, channels = len(op.weight) // op.groups, op.weight.shape[1]

@@ -11,7 +11,7 @@ import numpy as np
 from avnir.hardware.cpu import kernels_dense_tiles, tiles
 from avnir.hardware.cpu.density import density, exact_in_float
 from avnir.hardware.cpu.kernels_dense import NARROW, WIDE, add_messages, adding_kernel, driving_kernel
-from avnir.hardware.cpu.kernels_dense_tiles import OUTPUTS, PAIR, STEPS, Workshop
+from avnir.hardware.cpu.kernels_dense_tiles import PAIR, workshop
 from avnir.hardware.cpu.lif import Registers
 from avnir.hardware.cpu.sent import Sent
 from avnir.ir import integer
@@ -29,19 +29,20 @@ FEWEST_ROWS = 8
 
 @dataclass(frozen=True)
 class DenseStage:
-    """`tiles`: the weights, see `avnir.hardware.cpu.kernels_dense`."""
+    """`tiles`: see `avnir.hardware.cpu.kernels_dense`; `tiled`: whether products may be of tiles of AMX."""
 
     op: integer.Dense
     tiles: Array
+    tiled: bool
 
     @classmethod
-    def plan(cls, op: integer.Dense, shape: Shape) -> DenseStage:
+    def plan(cls, op: integer.Dense, shape: Shape, tiled: bool = False) -> DenseStage:
         """Lay out the weights; a Dense sees any input shape flattened."""
         outputs, inputs = op.weight.shape
         width = WIDE if outputs > WIDE - NARROW else NARROW
         rows = np.zeros((-(-outputs // width) * width, inputs), np.int8)
         rows[:outputs] = op.weight
-        return cls(op, np.ascontiguousarray(rows.reshape(-1, width, inputs).transpose(0, 2, 1)))
+        return cls(op, np.ascontiguousarray(rows.reshape(-1, width, inputs).transpose(0, 2, 1)), tiled)
 
     @property
     def drives(self) -> bool:
@@ -77,9 +78,9 @@ class DenseStage:
         out, exponent = np.empty((x.count, len(self.op.weight)), np.int32), self.op.exponent
         if not x.binary:
             add_messages(x.array, self.tiles, exponent, out)
-        elif _for_tiles(x):
+        elif self._for_tiles(x):
             kernel = kernels_dense_tiles.add_spikes
-            kernel(x.matrix, x.rows, self.in_tiles, exponent, self._workshop(), out)
+            kernel(x.matrix, x.rows, self.in_tiles, exponent, workshop(self.in_tiles.shape[1]), out)
         else:
             adding_kernel(self._width)(x.events, x.rows[1], x.rows[3], self.tiles, exponent, out)
         return out
@@ -89,16 +90,15 @@ class DenseStage:
         (x,) = given
         kind, exponent = layer.stage.kind(self.worst_row << self.op.exponent), self.op.exponent
         at_work = (layer.stage.neurons, layer.u, layer.v, sent.rows, sent.pieces)
-        if _for_tiles(x):
+        if self._for_tiles(x):
             kernel = kernels_dense_tiles.driving_kernel(kind)
-            kernel(x.matrix, x.rows, self.in_tiles, exponent, self._workshop(), *at_work)
+            kernel(x.matrix, x.rows, self.in_tiles, exponent, workshop(self.in_tiles.shape[1]), *at_work)
         else:
             driving_kernel(self._width, kind)(x.events, self.tiles, exponent, *at_work)
 
-    def _workshop(self) -> Workshop:
-        """Room of a thread."""
-        spikes = tiles.aligned((self.in_tiles.shape[1] * STEPS * tiles.BYTES,), np.uint8)
-        return spikes, tiles.aligned((STEPS, OUTPUTS), np.int32), tiles.shapes()
+    def _for_tiles(self, x: Sent) -> bool:
+        """Whether products of tiles are the faster way for these spikes."""
+        return self.tiled and x.count >= FEWEST_ROWS and x.density >= TILED_FROM
 
     @property
     def _width(self) -> int:
@@ -107,8 +107,3 @@ class DenseStage:
     def _product(self, x: Array) -> Array:
         total = (x.astype(np.float32) @ self.float_weight).astype(np.int32)
         return np.left_shift(total, self.op.exponent, out=total)
-
-
-def _for_tiles(x: Sent) -> bool:
-    """Whether products of tiles are the faster way for these spikes."""
-    return x.count >= FEWEST_ROWS and tiles.available() and x.density >= TILED_FROM

@@ -31,6 +31,7 @@ from avnir.hardware.cpu.part import Part
 from avnir.hardware.cpu.plans import plans_of
 from avnir.hardware.cpu.record import record
 from avnir.hardware.cpu.sent import Sent
+from avnir.hardware.cpu.tiles import available
 from avnir.ir.graph import Node
 from avnir.ir.operation import Array
 from avnir.ir.presentations import rehearsals
@@ -40,8 +41,8 @@ from avnir.program import Program
 from avnir.trace import Trace, checked_inputs
 
 BLOCK_BYTES = 64 << 20
-"""Most bytes of the values of one block of one thread, as if half of all neurons spiked. Each block costs a call of
-some microseconds for every node; a network of two convolutions took the same time from 8 MB to 128."""
+"""Most bytes of the values of one block of one thread, as if half of all neurons spiked. Each block costs a
+call of some microseconds for every node; two convolutions took the same time from 8 MB to 128."""
 BLOCK_STEPS = 64
 """Steps that a block should have: neurons load their states and parameters once a block."""
 PARTS_PER_THREAD = 2
@@ -51,13 +52,13 @@ PARTS_PER_THREAD = 2
 class CpuSession:
     """A program laid out for the processor, with the threads that run it."""
 
-    def __init__(self, program: Program, threads: int | None = None) -> None:
+    def __init__(self, program: Program, threads: int | None = None, tiles: bool = True) -> None:
         self._graph = program.graph
         self._threads = threads or numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="avnir-cpu")
         needed = rehearsals(self._graph)
         self._orders = [order_of(self._graph, needed, shown) for shown in range(1 + max(needed.values()))]
-        self._plans = plans_of(self._graph)
+        self._plans = plans_of(self._graph, tiles and available())
         self._row_bytes = sum(math.prod(self._graph.shapes[n.name]) * self._width(n) for n in self._graph)
 
     def close(self) -> None:
@@ -137,7 +138,7 @@ class CpuSession:
         return _shared(batch, count)
 
     def _width(self, node: Node) -> int:
-        """Bytes of what a node gives, for each neuron: a sum, a message, or a spike, of some in a list too."""
+        """Bytes of what a node gives, for each neuron: a sum, a message, or a spike, perhaps listed too."""
         if node.name in self._plans.merged or node.op.kind == "Output":
             return 0
         return 2 if node.op.spiking and not node.op.message_bits else 4  # type: ignore[attr-defined]

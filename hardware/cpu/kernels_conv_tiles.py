@@ -6,14 +6,15 @@ sees of neighbouring outputs lies side by side too. For a run of 16 neighbouring
 together of what each place of the kernel sees, and all output channels are its product with the weights.
 So sums lie as `[C_out, H' * W']`, as they are sent.
 
-Several convolutions of the same form into the same neurons are one of all their inputs. An entry of a frame is
-the power of two by which the sums of a source grow more than those of the others, or 0.
+Several convolutions of the same form into one layer are one of all their inputs. An entry of a frame is the
+power of two by which the sums of its source grow more than those of the others, or 0.
 
 A `Source` is the words and the rows of a block; `place`, uint16 or int32 `[C_in * H * W]` and zeros to whole
-words and 64 bytes more: where in the frame an input lies; and what is entered there. A `Form` is `taps`, int32 `[C_in / 4 * kH * kW]`: how far what a place of the kernel sees lies
-from what the first one does; `pieces`, int32 `[pieces, 2]`, of outputs in a row: where in their column they
-lie, where in the frame the first place of the kernel sees them; `groups`, int32 `[groups + 1]`: where the
-pieces of each group of RUNS runs begin; and the weights, int8 `[C_out / 16, taps / 16, 16, 64]`, aligned.
+words and 64 bytes more: where in the frame an input lies; and what is entered there. A `Form` is `taps`,
+int32 `[C_in / 4 * kH * kW]`: how far what a place of the kernel sees lies from what the first one does;
+`pieces`, int32 `[pieces, 2]`, of outputs in a row: where in their column they lie, where in the frame the
+first place of the kernel sees them; `groups`, int32 `[groups + 1]`: where the pieces of each group of RUNS
+runs begin; and the weights, int8 `[C_out / 16, taps / 16, 16, 64]`, aligned.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 
 from avnir.hardware.cpu.compiled import compiled, inlined
 from avnir.hardware.cpu.kernels_events import WORD, Rows, pack_row
-from avnir.hardware.cpu.kernels_lif import ALIGN, LANES, Kind, step_here, step_some
+from avnir.hardware.cpu.kernels_lif import ALIGN, LANES, Kind, step_here
 from avnir.hardware.cpu.tiles import (
     BYTES,
     ROWS,
@@ -178,17 +179,21 @@ def driving_kernel(bits: int, count: int, kind: Kind) -> Callable[..., None]:
         channels: int,
     ) -> None:
         """Step the neurons of a group of runs, from output `here` on, in all channels."""
+        line = (area + LANES - 1) // LANES * LANES
         for c in range(channels):
-            j = c * area + here
-            if here + WIDE <= area:
+            j, to = c * line + here, k * fired.shape[1] + c * area + here
+            if here + WIDE <= line:
                 arriving = load(sums, c * WIDE, WIDE, 32) << shift
                 fires = step_here(arriving, neurons, j, u, v, at, kind, last)
-                store(fired, k * fired.shape[1] + j, fires)
+                if here + WIDE <= area:
+                    store(fired, to, fires)
+                else:
+                    store_first(fired, to, fires, area - here)
             else:
-                for i in range(0, area - here, LANES):
+                for i in range(0, line - here, LANES):
                     arriving = load(sums, c * WIDE + i, LANES, 32) << shift
-                    fires = step_some(arriving, neurons, j + i, u, v, at, kind, area - here - i)
-                    store_first(fired, k * fired.shape[1] + j + i, fires, area - here - i)
+                    fires = step_here(arriving, neurons, j + i, u, v, at, kind, last)
+                    store_first(fired, to + i, fires, area - here - i)
 
     @compiled
     def drive(
@@ -206,7 +211,8 @@ def driving_kernel(bits: int, count: int, kind: Kind) -> Callable[..., None]:
     ) -> None:
         """Step the samples of `rows`, fed by the spikes of `sources`, where no sum reaches 2^23.
 
-        The words of `sent` are filled; `area` is H' * W'.
+        The words of `sent` are filled; `area` is H' * W'. In memory the neurons of a channel are made up to
+        whole groups of LANES.
         """
         first, samples, batch, steps = rows
         frames, columns, sums, shapes, listed, fired = workshop

@@ -24,10 +24,12 @@ from avnir.hardware.cpu.tiles import (
     BYTES,
     ROWS,
     TILE,
+    aligned,
     configure,
     dot_spikes,
     load_tile,
     release,
+    shapes,
     store_tile,
     zero_tile,
 )
@@ -51,6 +53,12 @@ PAIR = 32
 
 Workshop = tuple[Array, Array, Array]
 """Room for spikes, room for sums, shapes."""
+
+
+def workshop(blocks: int) -> Workshop:
+    """Room of a thread, for as many blocks of 64 inputs."""
+    spikes = aligned((blocks * STEPS * BYTES,), np.uint8)
+    return spikes, aligned((STEPS, OUTPUTS), np.int32), shapes()
 
 
 @inlined
@@ -101,8 +109,8 @@ def add_spikes(
 ) -> None:
     """Fill `out`, int32 `[S * B, n]`, the samples of a step together, with sums << `exponent`."""
     _, samples, _, steps = rows
-    room, sums, shapes = workshop
-    configure(shapes)
+    room, sums, held = workshop
+    configure(held)
     for begin in range(0, samples * steps, STEPS):
         end = min(begin + STEPS, samples * steps)
         lay_out(words, rows, begin, end, room)
@@ -135,9 +143,9 @@ def driving_kernel(kind: Kind) -> Callable[..., None]:
         """Step the samples of `rows`, fed by the spikes in `words`; fills `sent` at `sent_rows`."""
         _, samples, _, steps = rows
         first, _, batch, _ = sent_rows
-        room, sums, shapes = workshop
+        room, sums, held = workshop
         shift, size = exponent + ALIGN, v.shape[1]
-        configure(shapes)
+        configure(held)
         before = round_toward_zero()
         for begin in range(0, samples * steps, STEPS):
             end = min(begin + STEPS, samples * steps)

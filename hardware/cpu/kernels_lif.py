@@ -38,7 +38,6 @@ from avnir.hardware.cpu.vector import (
     squeezed,
     store,
     store_bits,
-    store_first,
     where,
 )
 from avnir.ir.operation import Array
@@ -149,18 +148,6 @@ def step_here(
     if kind[1] or last:
         store(u, at + j, current)
     store(v, at + j, new)
-    return fires
-
-
-@inlined
-def step_some(
-    arriving: Vector, neurons: Array, j: int, u: Array, v: Array, at: int, kind: Kind, count: int
-) -> Vector:
-    """The same for `count` neurons at most; the state of others behind them is left as it is."""
-    held, before = load_like(u, at + j, arriving), load_like(v, at + j, arriving)
-    fires, current, new = stepped(arriving, held, before, parameters(neurons, j, arriving), kind)
-    store_first(u, at + j, current, count)
-    store_first(v, at + j, new, count)
     return fires
 
 

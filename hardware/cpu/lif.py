@@ -28,11 +28,11 @@ AS_SENT = np.empty(0, np.int32)
 
 @dataclass(frozen=True)
 class LifStage:
-    """`count` neurons, in memory for `size`; `neurons`: see `avnir.hardware.cpu.kernels_lif`.
+    """`count` places for neurons, in memory for `size`; `neurons`: see `avnir.hardware.cpu.kernels_lif`.
 
-    `order` int32 `[count]`: where each sends, AS_SENT for those that lie so. `reset` is empty for neurons
-    that send potentials. `kept`: the largest share of a potential that a step keeps; `peak_bias`: the largest
-    |bias|.
+    `order` int32: which neuron lies where, AS_SENT for those that lie as they send. `reset` is empty for
+    neurons that send potentials. `kept`: the largest share of a potential that a step keeps; `peak_bias`: the
+    largest |bias|.
     """
 
     neurons: Array
@@ -59,10 +59,10 @@ class LifStage:
         share = (kept / fixed.DECAY_ONE).astype(np.float32).view(np.int32)
         integrated = (fixed.DECAY_ONE - (op.decay_u + 1), share, theta, bias)
         spread = np.stack([np.broadcast_to(values, op.shape).reshape(-1) for values in integrated])
-        neurons = _in_groups(spread[:, order] if order.size else spread)
+        held = spread[:, order] if order.size else spread
         keeps_current = bool(np.any(op.decay_u != fixed.CURRENT_DECAY.high))
         largest = float(kept.max() / fixed.DECAY_ONE), int(np.abs(bias).max())
-        return cls(neurons, spread.shape[1], order, reset, keeps_current, *largest)
+        return cls(_in_groups(held), held.shape[1], order, reset, keeps_current, *largest)
 
     def kind(self, worst: int | None = None) -> Kind:
         """What the kernel is compiled for, if no |sum| of the input exceeds `worst`; None: if any may arrive.
@@ -132,4 +132,4 @@ class Registers:
     def register(self, name: str) -> Array:
         """One of its registers, `[B, n]`, in the order in which the layer sends."""
         held = {"u": self.u, "v": self.v}[name][:, : self.stage.count]
-        return held[:, np.argsort(self.stage.order)] if self.stage.order.size else held
+        return held[:, np.unique(self.stage.order, return_index=True)[1]] if self.stage.order.size else held

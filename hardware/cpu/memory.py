@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from avnir.errors import MemoryLimitError
 from avnir.ir.graph import Graph
 from avnir.ir.presentations import presentations
+from avnir.packed import WORD, words_of
 from avnir.pieces import row_bytes
 
 COPIES = 3
@@ -32,7 +33,8 @@ class Share:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes that a run takes: of a step of a sample `traced` in each of the presentations, and `computed`.
+    """Bytes that a run takes: of a step of a sample `traced` in each of the presentations, packed and as it
+    is read (`avnir.packed`), and `computed`.
 
     `kept` is for a sample, whatever the steps: registers, and what waits in lags. A block of values has
     `block` bytes, or one step; there are `threads` of them.
@@ -48,7 +50,8 @@ class Footprint:
     @classmethod
     def of(cls, graph: Graph, computed: int, block: int, threads: int, states: bool) -> Footprint:
         """Of a program; `states`: whether the trace has registers too."""
-        return cls(row_bytes(graph, states), computed, _kept(graph), presentations(graph), block, threads)
+        traced = row_bytes(graph, states) + _packed(graph)
+        return cls(traced, computed, _kept(graph), presentations(graph), block, threads)
 
     def window(self, samples: int, steps: int) -> int:
         """The bytes of as many samples in the whole window, dealt to all threads."""
@@ -78,6 +81,12 @@ class Footprint:
 def _most(cost: Callable[[int], int], room: int, limit: int) -> int:
     """The largest number up to `limit` that costs at most `room`; costs grow with the number."""
     return bisect_right(range(1, limit + 1), room, key=cost)
+
+
+def _packed(graph: Graph) -> int:
+    """Bytes of the spikes of one step of one sample, as bits."""
+    spiking = graph.select(lambda op: op.spiking and not op.message_bits)  # type: ignore[attr-defined]
+    return WORD // 8 * sum(words_of(math.prod(graph.shapes[node.name])) for node in spiking)
 
 
 def _kept(graph: Graph) -> int:

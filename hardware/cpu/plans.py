@@ -7,7 +7,7 @@ sums grow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -37,6 +37,8 @@ PLANS: Mapping[str, Callable[..., Any]] = {
     "SigmaDelta": DeltaStage.plan_sigma,
 }
 """How the operations that compute are laid out; Input and Output only hand on."""
+CHOOSING = ("Dense",)
+"""Those that choose by density, in each block, whether their products are of tiles."""
 FILLING = ("Lif", "Readout")
 """Those that write what they send where it belongs."""
 
@@ -62,55 +64,71 @@ class Plans:
         return frozenset(name for driver in self.drivers.values() for name in driver.connections)
 
 
-def plans_of(graph: Graph) -> Plans:
-    """Lay out all nodes of an integer graph."""
-    growing = dict(_growing(graph))
+def plans_of(graph: Graph, tiled: bool = False) -> Plans:
+    """Lay out all nodes of an integer graph; `tiled`: whether products may be of tiles."""
+    joined = dict(_joined(graph)) if tiled else {}
+    within = {name for driver in joined.values() for name in driver.connections}
+    apart = {node.name for node in graph if tiled and _fills_tiles(graph, node)} - within
+    growing = dict(_growing(graph, apart | within))
     kept = {name for layer in growing for name in graph[layer].inputs}
+    orders = {layer: growing_order(shape) for layer, shape in growing.items()}
+    orders |= {layer: driver.stage.order for layer, driver in joined.items()}
     stages = {}
     for node in graph:
-        if node.op.kind in PLANS:
+        if node.op.kind in PLANS and node.name not in within:
             given: dict[str, Any] = {"kept": True} if node.name in kept else {}
-            if node.name in growing:
-                given = {"order": growing_order(growing[node.name])}
-            plan: Callable[..., Any] = TiledConvStage.plan if _tiled(graph, node) else PLANS[node.op.kind]
+            if node.name in orders:
+                given = {"order": orders[node.name]}
+            if node.op.kind in CHOOSING:
+                given = {"tiled": tiled}
+            plan: Callable[..., Any] = TiledConvStage.plan if node.name in apart else PLANS[node.op.kind]
             stages[node.name] = plan(node.op, graph.shapes[node.inputs[0]], **given)
-    return Plans(stages, dict(_drivers(graph, stages)))
+    return Plans(stages, joined | dict(_single(graph, stages)))
 
 
-def _growing(graph: Graph) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _growing(graph: Graph, tiled: Set[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Layers that only convolutions feed, which feed nothing else, with the shape that these give."""
     for node in graph.select(lambda op: op.kind == "Lif"):
         shapes = {graph.shapes[name] for name in node.inputs}
         fed_by = [graph[name] for name in node.inputs if _feeds_only(graph, graph[name], node)]
-        plain = [one for one in fed_by if one.op.kind == "Conv" and not _tiled(graph, one)]
+        plain = [one for one in fed_by if one.op.kind == "Conv" and one.name not in tiled]
         if len(shapes) == 1 and len(plain) == len(node.inputs):
             yield node.name, shapes.pop()
 
 
-def _tiled(graph: Graph, node: Node) -> bool:
-    """Whether it is a convolution that products of tiles work out."""
+def _fills_tiles(graph: Graph, node: Node) -> bool:
+    """Whether it is a convolution that products of tiles work out fast."""
     return node.op.kind == "Conv" and fits(node.op, graph.shapes[node.inputs[0]])  # type: ignore[arg-type]
 
 
-def _drivers(graph: Graph, stages: Mapping[str, Any]) -> Iterator[tuple[str, Driver]]:
+def _drivable(graph: Graph) -> Iterator[tuple[str, list[Node]]]:
+    """Layers of neurons that can work as one with their connections, and those.
+
+    They are in no loop; the connections feed nothing else, bring the spikes of one layer each, and lag behind
+    nothing.
+    """
     looped = {name for names in components(graph.consumers) if len(names) > 1 for name in names}
     for node in graph.select(lambda op: op.kind == "Lif"):
         ones = [graph[name] for name in node.inputs]
         alone = all(_feeds_only(graph, one, node) and not one.op.delayed for one in ones)
         if node.name not in looped and alone and all(_binary(graph, one) for one in ones):
-            yield from ((node.name, driver) for driver in _driver(graph, ones, stages))
+            yield node.name, ones
 
 
-def _driver(graph: Graph, ones: Sequence[Node], stages: Mapping[str, Any]) -> Iterator[Driver]:
-    """Of connections that feed nothing but a layer which nothing else feeds; none if they do not drive."""
-    names = tuple(one.name for one in ones)
-    if len(ones) == 1 and getattr(stages[names[0]], "drives", False):
-        yield Driver(names, stages[names[0]])
-    if len(ones) > 1 and all(_tiled(graph, one) for one in ones):
+def _joined(graph: Graph) -> Iterator[tuple[str, Driver]]:
+    """Layers that convolutions of one form feed, which are worked out as one."""
+    for layer, ones in _drivable(graph):
         ops: Any = [one.op for one in ones]
         shapes = [graph.shapes[one.inputs[0]] for one in ones]
-        if joinable(ops, shapes):
-            yield Driver(names, TiledConvs.plan(ops, shapes))
+        if all(_fills_tiles(graph, one) for one in ones) and joinable(ops, shapes):
+            yield layer, Driver(tuple(one.name for one in ones), TiledConvs.plan(ops, shapes))
+
+
+def _single(graph: Graph, stages: Mapping[str, Any]) -> Iterator[tuple[str, Driver]]:
+    """Layers that a single connection feeds whose stage can drive them."""
+    for layer, ones in _drivable(graph):
+        if len(ones) == 1 and getattr(stages.get(ones[0].name), "drives", False):
+            yield layer, Driver((ones[0].name,), stages[ones[0].name])
 
 
 def _feeds_only(graph: Graph, connection: Node, layer: Node) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from avnir.hardware.cpu import CpuBackend
+from avnir.hardware.cpu import engine as cpu_engine
 from avnir.hardware.cpu.conv import ConvStage
 from avnir.hardware.cpu.kernels_lif import LIMIT
 from avnir.hardware.cpu.lif import LifStage
@@ -56,7 +57,7 @@ def one_of(shape: Shape, *choices: int) -> Array:
 
 
 def assert_merged_and_equal(program: Program, inputs: Array) -> None:
-    assert plans_of(program.graph).merged == {"synapses"}
+    assert plans_of(program.graph, cpu_engine.available()).merged == {"synapses"}
     assert_equal(program, inputs)
 
 
@@ -155,7 +156,7 @@ def test_convolutions_whose_sums_may_wrap_work_on_their_own() -> None:
     program = driven(
         Conv(np.full((3, 60, 3, 3), -128, np.int8), exponent=7, padding=(1, 1)), (60, 4, 4), threshold=999
     )
-    assert not plans_of(program.graph).merged
+    assert not plans_of(program.graph, cpu_engine.available()).merged
     assert_equal(program, spikes(60, 4, 4))
 
 
@@ -173,7 +174,8 @@ def test_two_convolutions_into_one_layer_and_one_into_two(kernels: str) -> None:
         ("other", lif((60,), threshold=120), "sparse"),
         ("output", Output((60,)), "both"),
     )
-    found = {name: driver.connections for name, driver in plans_of(program.graph).drivers.items()}
+    drivers = plans_of(program.graph, cpu_engine.available()).drivers
+    found = {name: driver.connections for name, driver in drivers.items()}
     joined = {"both": ("first", "second")} if kernels == "tiles" else {}
     assert found == {"other": ("sparse",), **joined}
     assert_equal(program, spikes(2, 5, 4))
@@ -231,7 +233,7 @@ def test_real_numbers_are_rounded_as_before() -> None:
     """Kernels round toward zero inside; two thirds in float32 tell."""
     program = driven(Dense(int8(16, 40)), (40,), threshold=60)
     before = np.float32(2) / np.float32(3)
-    plans, inputs = plans_of(program.graph), spikes(40)
+    plans, inputs = plans_of(program.graph, cpu_engine.available()), spikes(40)
     layer = plans.stages["layer"].registers(4)
     x = Sent.of_input(inputs, slice(0, STEPS), slice(0, 4), True)
     plans.stages["synapses"].drive(layer, [x], Sent.alone(np.zeros((x.count, 1), np.int64), 4, 16))
