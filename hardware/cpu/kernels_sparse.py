@@ -9,11 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from avnir.hardware.cpu.compiled import compiled, inlined
-from avnir.hardware.cpu.kernels_events import Events
+from avnir.hardware.cpu.kernels_events import WORD, Events, Rows
+from avnir.hardware.cpu.vector import chosen_by, number
 from avnir.ir.operation import Array
 
 Synapses = tuple[Array, Array, Array]
 """`start`, `target`, `weight`."""
+Masks = tuple[Array, Array, Array]
+"""Which spikes of a word belong to a group: `word` and `group` int32, the spikes int64, a bit each."""
 
 
 @inlined
@@ -45,3 +48,27 @@ def add_messages(messages: Array, synapses: Synapses, exponent: int, out: Array)
         for i in range(messages.shape[1]):
             if messages[r, i] != 0:
                 add_listed(i, messages[r, i] << exponent, synapses, out, r)
+
+
+@compiled
+def count_by_group(words: Array, rows: Rows, masks: Masks, sums: Array) -> None:
+    """Add up the spikes of each group in `sums`, int32 `[S * B, groups]`, zeros before.
+
+    The samples of a step stand together.
+    """
+    first, samples, batch, steps = rows
+    word, group, chosen = masks
+    for r in range(samples * steps):
+        row = first + r // samples * batch + r % samples
+        for k in range(len(word)):
+            spikes = words[row, word[k]] & chosen[k]
+            sums[r, group[k]] += number(chosen_by(spikes, WORD, 1))
+
+
+@compiled
+def add_by_group(messages: Array, group: Array, sums: Array) -> None:
+    """The same for `messages`, int32 `[R, in]`, of any value; `group` int32 `[in]`."""
+    for r in range(len(messages)):
+        for i in range(messages.shape[1]):
+            if messages[r, i] != 0:
+                sums[r, np.uint32(group[i])] += messages[r, i]

@@ -56,7 +56,7 @@ class Footprint:
     def window(self, samples: int, steps: int) -> int:
         """The bytes of as many samples in the whole window, dealt to all threads."""
         at_work = min(samples, self.threads)
-        in_hand = -(-samples // min(samples, 2 * self.threads))
+        in_hand = -(-samples // at_work)
         return self.presentations * samples * steps * self.traced + at_work * self._part(in_hand, steps)
 
     def alone(self, steps: int) -> int:
