@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avnir.hardware.cpu.kernels_bundles import LANES, Bundles, filling_kernel
+from avnir.hardware.cpu.kernels_bundles import LANES, Bundles, summing_kernel
 from avnir.hardware.cpu.sent import Sent
 from avnir.ir.integer_sparse import Sparse
 from avnir.ir.operation import Array
@@ -32,8 +32,15 @@ class BundledStage:
     def __call__(self, x: Sent) -> Array:
         """Summed weights, int32 `[S * B, out]` modulo 2^32, of spikes or messages."""
         out = np.empty((x.count, self.size), np.int32)
-        filling_kernel(x.binary)(x.matrix, x.rows, self.bundles, self.stride, out)
+        self._sum(x, True, out)
         return out
+
+    def add(self, x: Sent, total: Array) -> None:
+        """Add the same to what others gave."""
+        self._sum(x, False, total)
+
+    def _sum(self, x: Sent, fresh: bool, out: Array) -> None:
+        summing_kernel(x.binary)(x.matrix, x.rows, self.bundles, self.stride, fresh, out)
 
 
 def fewest_bundles(op: Sparse) -> int:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avnir.hardware.cpu.kernels_graded import multiply
+from avnir.hardware.cpu.kernels_graded import multiply, relay
+from avnir.hardware.cpu.sent import Sent
 from avnir.ir.integer_graded import InverseRoot, Product, Relay
 from avnir.ir.inverse_root import inverse_root
 from avnir.ir.operation import Array, Shape
@@ -26,10 +27,9 @@ class RelayStage:
         """Nothing is laid out."""
         return cls(op)
 
-    def __call__(self, x: Array) -> Array:
-        """Messages, int32 `[R, n]`, of the sums `x`, int32 `[R, n]`."""
-        size = x if self.op.positive else np.abs(x)
-        return np.where(size > self.op.threshold, x, np.int32(0))
+    def __call__(self, x: Array, sent: Sent) -> None:
+        """Fill `sent` with the messages of the sums `x`, int32 `[S * B, n]`."""
+        relay(x, self.op.threshold, self.op.positive, sent.rows, sent.matrix)
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,6 @@ class ProductStage:
         """Nothing is laid out."""
         return cls(op)
 
-    def __call__(self, first: Array, second: Array) -> Array:
-        """Messages, int32 `[R, n]`, of the sums at both ports, int32 `[R, n]`."""
-        product = np.empty_like(first)
-        multiply(first, second, self.op.exponent, self.op.threshold, product)
-        return product
+    def __call__(self, first: Array, second: Array, sent: Sent) -> None:
+        """Fill `sent` with the messages of the sums at both ports, int32 `[S * B, n]`."""
+        multiply(first, second, self.op.exponent, self.op.threshold, sent.rows, sent.matrix)

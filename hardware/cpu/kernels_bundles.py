@@ -45,10 +45,9 @@ def copy(messages: Array, row: int, line: Array) -> None:
 
 
 @inlined
-def summed(line: Array, bundles: Bundles, block: int, stride: int) -> Vector:
-    """The sums of a block."""
+def summed(total: Vector, line: Array, bundles: Bundles, block: int, stride: int) -> Vector:
+    """`total` and the sums of a block."""
     start, place, weight = bundles
-    total = spread(0, LANES, 32)
     for p in range(start[block], start[block + 1]):
         if stride:
             total = total + load(line, place[p], LANES, 32) * load(weight, p * LANES, LANES, 32)
@@ -58,16 +57,19 @@ def summed(line: Array, bundles: Bundles, block: int, stride: int) -> Vector:
 
 
 @cache
-def filling_kernel(binary: bool) -> Callable[..., None]:
+def summing_kernel(binary: bool) -> Callable[..., None]:
     """The kernel for spikes, or for messages."""
 
     @compiled
-    def fill(sent: Array, rows: Rows, bundles: Bundles, stride: int, out: Array) -> None:
-        """Fill `out`, int32 `[S * B, n]`, the samples of a step together, with the sums of `rows`."""
+    def add(sent: Array, rows: Rows, bundles: Bundles, stride: int, fresh: bool, out: Array) -> None:
+        """Add the sums of `rows` to `out`, int32 `[S * B, n]`, the samples of a step together.
+
+        `fresh`: whether they replace what is there.
+        """
         first, samples, batch, steps = rows
         size, rest = out.shape[1], out.shape[1] % LANES
         inputs = sent.shape[1] * WORD if binary else sent.shape[1]
-        line = np.zeros(LANES + inputs + LANES, np.int32)
+        line, last = np.zeros(LANES + inputs + LANES, np.int32), np.zeros(LANES, np.int32)
         for r in range(samples * steps):
             row = first + r // samples * batch + r % samples
             if binary:
@@ -75,8 +77,16 @@ def filling_kernel(binary: bool) -> Callable[..., None]:
             else:
                 copy(sent, row, line)
             for block in range(size // LANES):
-                store(out, r * size + block * LANES, summed(line, bundles, block, stride))
+                at = r * size + block * LANES
+                total = spread(0, LANES, 32) if fresh else load(out, at, LANES, 32)
+                store(out, at, summed(total, line, bundles, block, stride))
             if rest:
-                store_first(out, (r + 1) * size - rest, summed(line, bundles, size // LANES, stride), rest)
+                total = summed(spread(0, LANES, 32), line, bundles, size // LANES, stride)
+                if fresh:
+                    store_first(out, (r + 1) * size - rest, total, rest)
+                else:
+                    store(last, 0, total)
+                    for k in range(rest):
+                        out[r, size - rest + k] += last[k]
 
-    return fill
+    return add

@@ -39,14 +39,18 @@ from avnir.hardware.cpu.tiles import (
     zero_tile,
 )
 from avnir.hardware.cpu.vector import (
-    chosen_by,
+    Vector,
+    chosen_like,
     load,
+    load_like,
     number,
     round_as,
     round_toward_zero,
+    spread,
     squeezed,
     store,
     store_first,
+    width,
 )
 from avnir.ir.operation import Array
 
@@ -69,25 +73,21 @@ what `tiles.shapes` gives; room for the places of all inputs, as long as `place`
 send, uint8 `[FRAMES, words * 64]`, zeros beyond the last neuron."""
 
 
-@cache
-def laying_out(bits: int) -> Callable[..., None]:
-    """What makes frames, for `place` of as many bits."""
-    lanes = 8 * BYTES // bits
+@inlined
+def lay_out(source: Source, b: int, t: int, like: Vector, listed: Array, frames: Array, k: int) -> None:
+    """Enter the spikes of sample b at step t into frame k; `listed`: room for the places of all.
 
-    @inlined
-    def lay_out(source: Source, b: int, t: int, listed: Array, frames: Array, k: int) -> None:
-        """Enter the spikes of sample b at step t into frame k; `listed`: room for the places of all."""
-        words, (first, _, batch, _), place, value = source
-        r, count = first + t * batch + b, 0
-        for w in range(words.shape[1]):
-            for i in range(0, WORD, lanes):
-                spiking = chosen_by(words[r, w] >> i, lanes, 1)
-                store(listed, count, squeezed(load(place, w * WORD + i, lanes, bits), spiking))
-                count += number(spiking)
-        for i in range(count):
-            frames[k, listed[i]] = value
-
-    return lay_out
+    `like`: as many items of `place` as 64 bytes are.
+    """
+    words, (first, _, batch, _), place, value = source
+    r, count = first + t * batch + b, 0
+    for w in range(words.shape[1]):
+        for i in range(0, WORD, width(like)):
+            spiking = chosen_like(words[r, w] >> i, like)
+            store(listed, count, squeezed(load_like(place, w * WORD + i, like), spiking))
+            count += number(spiking)
+    for i in range(count):
+        frames[k, listed[i]] = value
 
 
 @inlined
@@ -129,10 +129,44 @@ def sum_up(columns: Array, weight: Array, sums: Array) -> None:
         store_tile(3, sums, to + 3 * BYTES, beside)
 
 
+@inlined
+def step_group(
+    sums: Array,
+    shift: int,
+    neurons: Array,
+    u: Array,
+    v: Array,
+    at: int,
+    here: int,
+    area: int,
+    last: bool,
+    fired: Array,
+    k: int,
+    channels: int,
+    kind: Kind,
+) -> None:
+    """Step the neurons of a group of runs, from output `here` on, in all channels."""
+    line = (area + LANES - 1) // LANES * LANES
+    for c in range(channels):
+        j, to = c * line + here, k * fired.shape[1] + c * area + here
+        if here + WIDE <= line:
+            arriving = load(sums, c * WIDE, WIDE, 32) << shift
+            fires = step_here(arriving, neurons, j, u, v, at, kind, last)
+            if here + WIDE <= area:
+                store(fired, to, fires)
+            else:
+                store_first(fired, to, fires, area - here)
+        else:
+            for i in range(0, line - here, LANES):
+                arriving = load(sums, c * WIDE + i, LANES, 32) << shift
+                fires = step_here(arriving, neurons, j + i, u, v, at, kind, last)
+                store_first(fired, to + i, fires, area - here - i)
+
+
 @cache
 def adding_kernel(bits: int) -> Callable[..., None]:
     """The kernel that leaves the sums to whoever wants them, for `place` of as many bits."""
-    lay_out = laying_out(bits)
+    lanes = 8 * BYTES // bits
 
     @compiled
     def add_spikes(
@@ -141,11 +175,11 @@ def adding_kernel(bits: int) -> Callable[..., None]:
         """Fill `out`, int32 `[S * B, C_out * H' * W']`, with sums << `exponent` wrapped to 24 bits."""
         _, samples, _, steps = source[1]
         frames, columns, sums, shapes, listed, _ = workshop
-        channels, shift = out.shape[1] // area, exponent + 8
+        channels, shift, like = out.shape[1] // area, exponent + 8, spread(0, lanes, bits)
         configure(shapes)
         for row in range(samples * steps):
             frames[0] = 0
-            lay_out(source, row // steps, row % steps, listed, frames, 0)
+            lay_out(source, row // steps, row % steps, like, listed, frames, 0)
             r = row % steps * samples + row // steps
             for here in range(0, area, WIDE):
                 gather(frames, 0, form, here // WIDE, columns)
@@ -161,39 +195,7 @@ def adding_kernel(bits: int) -> Callable[..., None]:
 @cache
 def driving_kernel(bits: int, count: int, kind: Kind) -> Callable[..., None]:
     """The kernel that hands the sums of `count` sources to the neurons at once; see `kernels_lif`."""
-    lay_out = laying_out(bits)
-
-    @inlined
-    def step_group(
-        sums: Array,
-        shift: int,
-        neurons: Array,
-        u: Array,
-        v: Array,
-        at: int,
-        here: int,
-        area: int,
-        last: bool,
-        fired: Array,
-        k: int,
-        channels: int,
-    ) -> None:
-        """Step the neurons of a group of runs, from output `here` on, in all channels."""
-        line = (area + LANES - 1) // LANES * LANES
-        for c in range(channels):
-            j, to = c * line + here, k * fired.shape[1] + c * area + here
-            if here + WIDE <= line:
-                arriving = load(sums, c * WIDE, WIDE, 32) << shift
-                fires = step_here(arriving, neurons, j, u, v, at, kind, last)
-                if here + WIDE <= area:
-                    store(fired, to, fires)
-                else:
-                    store_first(fired, to, fires, area - here)
-            else:
-                for i in range(0, line - here, LANES):
-                    arriving = load(sums, c * WIDE + i, LANES, 32) << shift
-                    fires = step_here(arriving, neurons, j + i, u, v, at, kind, last)
-                    store_first(fired, to + i, fires, area - here - i)
+    lanes = 8 * BYTES // bits
 
     @compiled
     def drive(
@@ -216,7 +218,7 @@ def driving_kernel(bits: int, count: int, kind: Kind) -> Callable[..., None]:
         """
         first, samples, batch, steps = rows
         frames, columns, sums, shapes, listed, fired = workshop
-        shift, size = exponent + ALIGN, v.shape[1]
+        shift, size, like = exponent + ALIGN, v.shape[1], spread(0, lanes, bits)
         configure(shapes)
         before = round_toward_zero()
         for b in range(samples):
@@ -225,13 +227,15 @@ def driving_kernel(bits: int, count: int, kind: Kind) -> Callable[..., None]:
                 frames[:] = 0
                 for source in sources:
                     for t in range(begin, end):
-                        lay_out(source, b, t, listed, frames, t - begin)
+                        lay_out(source, b, t, like, listed, frames, t - begin)
                 for here in range(0, area, WIDE):
                     for t in range(begin, end):
                         gather(frames, t - begin, form, here // WIDE, columns)
                         sum_up(columns, form[3], sums)
                         k, last = t - begin, t == steps - 1
-                        step_group(sums, shift, neurons, u, v, b * size, here, area, last, fired, k, channels)
+                        step_group(
+                            sums, shift, neurons, u, v, b * size, here, area, last, fired, k, channels, kind
+                        )
                 for t in range(begin, end):
                     pack_row(fired, (t - begin) * fired.shape[1], sent, first + t * batch + b)
         round_as(before)

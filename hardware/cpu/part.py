@@ -89,7 +89,7 @@ class Part:
         for nodes in order.computed:
             if len(nodes) > 1:
                 self._go_round(nodes, values, room)
-            elif nodes[0].name not in self._plans.merged:
+            elif nodes[0].name not in self._plans.made_later:
                 values[nodes[0].name] = self._made(nodes[0], values, room)
 
     def _made(self, node: Node, values: Mapping[str, Any], room: Room) -> Any:
@@ -116,11 +116,30 @@ class Part:
         elif node.op.kind == "Output":
             sent.cube[:] = values[node.inputs[0]].cube
         else:
-            sums = [_summed(values[name] for name in port) for port in self._ports[node.name]]
+            sums = [self._arrived(port, values) for port in self._ports[node.name]]
             if node.op.kind in FILLING:
                 self._stages[node.name](*sums, sent)
             else:
                 sent.fill(self._stages[node.name](*sums))
+
+    def _arrived(self, port: Sequence[str], values: Mapping[str, Any]) -> Array:
+        """The sum modulo 2^32 of what arrives at a port of neurons; of one connection as it is."""
+        first, *others = port
+        total = self._given(first, values)
+        if others and first not in self._plans.awaited:
+            total = total.astype(np.int32)
+        for name in others:
+            if name in self._plans.adding:
+                self._plans.stages[name].add(self._arriving(self._graph[name], values), total)
+            else:
+                total += self._given(name, values)
+        return total
+
+    def _given(self, connection: str, values: Mapping[str, Any]) -> Array:
+        """The matrix of a connection, made now if it was awaited."""
+        if connection not in self._plans.awaited:
+            return np.asarray(values[connection])
+        return np.asarray(self._made(self._graph[connection], values, {}))
 
     def _go_round(self, loop: Sequence[Node], values: dict[str, Any], room: Room) -> None:
         """A loop, as many steps at a time as its shortest lag makes known beforehand."""

@@ -39,7 +39,7 @@ PLANS: Mapping[str, Callable[..., Any]] = {
 """How the operations that compute are laid out; Input and Output only hand on."""
 CHOOSING = ("Dense",)
 """Those that choose by density, in each block, whether their products are of tiles."""
-FILLING = ("Lif", "Readout")
+FILLING = ("Lif", "Readout", "Relay", "Product", "WindowSum")
 """Those that write what they send where it belongs."""
 
 
@@ -53,15 +53,30 @@ class Driver:
 
 @dataclass(frozen=True)
 class Plans:
-    """`stages` by node; `drivers` by layer of neurons."""
+    """`stages` by node; `drivers` by layer of neurons.
+
+    `awaited`: the connections that work when the one layer that they feed does, so that what they give is not
+    kept until the end of the block.
+    """
 
     stages: Mapping[str, Any]
     drivers: Mapping[str, Driver]
+    awaited: frozenset[str]
 
     @cached_property
     def merged(self) -> frozenset[str]:
         """The connections that do not work on their own."""
         return frozenset(name for driver in self.drivers.values() for name in driver.connections)
+
+    @cached_property
+    def made_later(self) -> frozenset[str]:
+        """The connections that work when the layer that they feed does."""
+        return self.merged | self.awaited
+
+    @cached_property
+    def adding(self) -> frozenset[str]:
+        """The awaited ones that can add to what others gave."""
+        return frozenset(name for name in self.awaited if hasattr(self.stages.get(name), "add"))
 
 
 def plans_of(graph: Graph, tiled: bool = False) -> Plans:
@@ -83,7 +98,7 @@ def plans_of(graph: Graph, tiled: bool = False) -> Plans:
                 given = {"tiled": tiled}
             plan: Callable[..., Any] = TiledConvStage.plan if node.name in apart else PLANS[node.op.kind]
             stages[node.name] = plan(node.op, graph.shapes[node.inputs[0]], **given)
-    return Plans(stages, joined | dict(_single(graph, stages)))
+    return Plans(stages, joined | dict(_single(graph, stages)), frozenset(_awaited(graph)))
 
 
 def _growing(graph: Graph, tiled: Set[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -129,6 +144,14 @@ def _single(graph: Graph, stages: Mapping[str, Any]) -> Iterator[tuple[str, Driv
     for layer, ones in _drivable(graph):
         if len(ones) == 1 and getattr(stages.get(ones[0].name), "drives", False):
             yield layer, Driver((ones[0].name,), stages[ones[0].name])
+
+
+def _awaited(graph: Graph) -> Iterator[str]:
+    """Connections without a lag that feed one layer, outside of loops."""
+    looped = {name for names in components(graph.consumers) if len(names) > 1 for name in names}
+    for node in graph.select(lambda op: op.connection and not op.delayed):  # type: ignore[attr-defined]
+        if len(graph.consumers[node.name]) == 1 and looped.isdisjoint(graph.consumers[node.name]):
+            yield node.name
 
 
 def _feeds_only(graph: Graph, connection: Node, layer: Node) -> bool:

@@ -291,6 +291,17 @@ def chosen_by(typing: Any, word: Any, count: Any, bits: Any) -> Any:
 
 
 @intrinsic
+def chosen_like(typing: Any, word: Any, like: Any) -> Any:
+    """The lowest bits of a number of 64 as what a comparison of lanes like these would choose."""
+    compared = Lanes(like.count, 1)
+
+    def emit(context: Any, builder: Any, made: Any, arguments: Any) -> Any:
+        return builder.bitcast(builder.trunc(arguments[0], ir.IntType(like.count)), compared.form)
+
+    return compared(TYPES.int64, like), emit
+
+
+@intrinsic
 def lowest(typing: Any, word: Any) -> Any:
     """The place of the lowest bit that is 1, of a number that is not 0."""
 

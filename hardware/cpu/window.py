@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avnir.hardware.cpu.kernels_window import add_window
+from avnir.hardware.cpu.sent import Sent
 from avnir.ir.integer_window import WindowSum
 from avnir.ir.operation import Array, Shape
 
@@ -35,16 +37,9 @@ class WindowRegisters:
     total: Array
     held: Array
 
-    def __call__(self, x: Array) -> Array:
-        """Messages, int32 `[S, B, n]`, of the summed input `x` `[S * B, n]`."""
-        steps = x.reshape(-1, *self.total.shape)
-        if not self.running:
-            self.total[:] += steps.sum(axis=0, dtype=np.int32)
-            return np.broadcast_to(self.held, steps.shape)
-        sums = np.cumsum(steps, axis=0, dtype=np.int32)
-        sums += self.total
-        self.total[:] = sums[-1]
-        return sums
+    def __call__(self, x: Array, sent: Sent) -> None:
+        """Fill `sent` with the messages of the summed input `x`, int32 `[S * B, n]`."""
+        add_window(x, self.total, self.held, self.running, sent.rows, sent.matrix)
 
     def begin(self) -> None:
         """Hold the sum of the presentation before, unless it runs; all is 0 before the first."""

@@ -105,6 +105,18 @@ def test_layouts_are_exact(way: str, dtype: type, op: Sparse, seed: int, samples
     assert_exact(op, WAYS[way](op), block(rng, dtype, op.size[1], samples, steps))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+@settings(max_examples=50, deadline=None)
+@given(op=operations(), seed=st.integers(0, 2**32))
+def test_bundles_add_to_what_others_gave(dtype: type, op: Sparse, seed: int) -> None:
+    stage, rng = BundledStage.of(op), np.random.default_rng(seed)
+    x = block(rng, dtype, op.size[1], 2, 3)
+    before = rng.integers(-(2**31), 2**31, (6, op.size[0])).astype(np.int32)
+    total = before.copy()
+    stage.add(x, total)
+    np.testing.assert_array_equal(total, before + stage(x))
+
+
 def identity(size: int) -> Array:
     return np.eye(size, dtype=np.int8)
 
