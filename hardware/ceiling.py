@@ -94,15 +94,21 @@ def multiply_tiles(spikes: Array, weight: Array, room: Workshop) -> None:
 def multiplier(spikes: Array, weight: Array) -> Callable[[], float]:
     """A run of the products of all `spikes` `[R, in]` and `weight` int8 `[out, in]`: its seconds."""
     in_tiles = DenseStage.plan(integer.Dense(weight), spikes.shape[1:]).in_tiles
-    blocks = in_tiles.shape[1]
-    padded = np.zeros((-(-len(spikes) // STEPS) * STEPS, blocks * BYTES), np.uint8)
-    padded[: spikes.shape[0], : spikes.shape[1]] = spikes
-    laid_out = aligned((len(padded) // STEPS, blocks, STEPS, BYTES), np.uint8)
-    laid_out[:] = padded.reshape(-1, STEPS, blocks, BYTES).transpose(0, 2, 1, 3)
+    laid_out, blocks = in_blocks(spikes), in_tiles.shape[1]
     return _timed(
         lambda a, b: multiply_tiles(laid_out[a:b], in_tiles, workshop(blocks)),
         len(laid_out),
     )
+
+
+def in_blocks(spikes: Array) -> Array:
+    """Spikes `[R, in]` as `multiply_tiles` takes them, aligned; zeros beyond the last row and input."""
+    rows, blocks = -(-len(spikes) // STEPS), -(-spikes.shape[1] // BYTES)
+    padded = np.zeros((rows * STEPS, blocks * BYTES), np.uint8)
+    padded[: spikes.shape[0], : spikes.shape[1]] = spikes
+    laid_out = aligned((rows, blocks, STEPS, BYTES), np.uint8)
+    laid_out[:] = padded.reshape(rows, STEPS, blocks, BYTES).transpose(0, 2, 1, 3)
+    return laid_out
 
 
 def _timed(work: Callable[[int, int], object], count: int) -> Callable[[], float]:

@@ -73,37 +73,59 @@ def contest(
 
     Raises GateError where a spike of the engine is not the interpreter's; BackendError where another fails.
     """
-    defined = interpret_integer(entry.program.graph, entry.inputs)
-    steps, samples = entry.size
-    runs = {ENGINE: engine_run(session, entry, defined), **{other.name: other.run for other in others}}
-    seconds = take_turns(runs, repeats, told)
+    itself, (steps, samples) = EngineRuns(session, entry), entry.size
+
+    def after() -> None:
+        itself.check()
+        told()
+
+    runs = {ENGINE: itself.run, **{other.name: other.run for other in others}}
+    seconds = take_turns(runs, repeats, after)
     engine = seconds[ENGINE]
     ours = Timing(
         ENGINE, "avnir, CPU engine", Spread.of(engine), Spread.of([1.0]), size_text(samples, steps), 1.0, True
     )
     timings = [_timing(entry.program, other, seconds[other.name], engine) for other in others]
-    activity = {name: float(np.count_nonzero(sent) / sent.size) for name, sent in defined.spikes.items()}
-    return Result(entry.name, entry.title, samples, steps, activity, (ours, *timings), absent)
+    return Result(entry.name, entry.title, samples, steps, itself.activity, (ours, *timings), absent)
 
 
-def engine_run(session: Session, entry: Entry, defined: Trace) -> Run:
-    """A run of the engine, from the inputs to the trace; GateError where that is not the one `defined`."""
-    steps, samples = entry.size
+class EngineRuns:
+    """Runs of the engine, from the inputs to the trace; their traces are kept until they are compared.
 
-    def run() -> tuple[float, int]:
+    Comparing them between two runs would leave nothing of the engine's in the caches. Nothing else that is
+    timed is compared between its runs either.
+    """
+
+    def __init__(self, session: Session, entry: Entry) -> None:
+        self._session, self._entry = session, entry
+        self._defined = interpret_integer(entry.program.graph, entry.inputs)
+        self._traces: list[Trace] = []
+
+    @property
+    def activity(self) -> dict[str, float]:
+        """By layer the share of its slots that spike."""
+        spikes = self._defined.spikes
+        return {name: float(np.count_nonzero(sent) / sent.size) for name, sent in spikes.items()}
+
+    def run(self) -> tuple[float, int]:
+        """One run."""
         started = time.perf_counter()
-        trace = session.run(entry.inputs)
+        trace = self._session.run(self._entry.inputs)
         seconds = time.perf_counter() - started
-        found = compare(defined, trace, ("the integer interpreter", "the engine"))
-        if not found.identical:
-            where = found.divergence or "an output"
-            raise GateError(
-                f"{entry.name}: the engine's spikes are not the integer interpreter's, first at {where}; "
-                "nothing that was timed counts"
-            )
-        return seconds, steps * samples
+        self._traces.append(trace)
+        return seconds, math.prod(self._entry.size)
 
-    return run
+    def check(self) -> None:
+        """Compare the traces of all runs since the last check; GateError where one is not as defined."""
+        while self._traces:
+            sides = ("the integer interpreter", "the engine")
+            found = compare(self._defined, self._traces.pop(0), sides)
+            if not found.identical:
+                where = found.divergence or "an output"
+                raise GateError(
+                    f"{self._entry.name}: the engine's spikes are not the integer interpreter's, first at "
+                    f"{where}; nothing that was timed counts"
+                )
 
 
 def _timing(program: Program, other: Contestant, seconds: list[float], engine: list[float]) -> Timing:

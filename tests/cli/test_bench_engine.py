@@ -15,6 +15,7 @@ from avnir import backend
 from avnir.cli import bench_engine, main
 from avnir.errors import BackendError
 from avnir.hardware.contestants import NAMES, SIMULATORS
+from avnir.hardware.cpu.tiles import available
 from avnir.hardware.peers import install
 from avnir.hardware.peers.registry import Peer
 from avnir.ir.interpret_integer import interpret_integer
@@ -75,10 +76,10 @@ def test_who_is_not_here_is_named_with_the_reason(run: Run, no_environments: Non
     (program,) = record["programs"]
     ran = [timing["name"] for timing in program["timings"]]
     assert status == 0
-    assert ran == ["avnir"] + ["snntorch"] * bool(find_spec("snntorch"))
+    assert ran == ["avnir"] + ["avnir-events"] * available() + ["snntorch"] * bool(find_spec("snntorch"))
     assert "run `avnir lava setup`" in program["left_out"]["lava-runtime"]
     assert "--setup sana-fe" in program["left_out"]["sana-fe"]
-    assert set(ran) | set(program["left_out"]) == {"avnir", *SIMULATORS}
+    assert set(ran) | set(program["left_out"]) == {"avnir", "avnir-events", *SIMULATORS}
     assert program["goals"] == {}
     assert (program["samples"], program["steps"]) == bench_engine.QUICK
     assert record["machine"]["cores"] >= 1
@@ -139,7 +140,7 @@ def test_an_engine_that_differs_gives_no_table(run: Run, monkeypatch: pytest.Mon
 def test_an_unknown_name(run: Run) -> None:
     status, _, err = run("engine", "--beside", "nest")
     assert status == 2
-    assert "nobody is called 'nest'; there are lava-runtime, lava, snntorch" in err
+    assert "nobody is called 'nest'; there are avnir-events, lava-runtime, lava, snntorch" in err
     status, _, err = run("engine", "--setup", "nest")
     assert status == 2
     assert "there is no simulator 'nest'" in err

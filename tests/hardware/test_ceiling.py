@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 
 from avnir.hardware import ceiling
+from avnir.hardware.cpu import tiles
+from avnir.hardware.cpu.dense import DenseStage
+from avnir.hardware.cpu.kernels_dense_tiles import workshop
+from avnir.ir.integer import Dense
 
 
 @pytest.mark.parametrize(("inputs", "density"), [(30, 0.3), (700, 1.0)])
@@ -26,6 +30,22 @@ def test_a_run_gives_its_seconds(in_memory: bool, monkeypatch: pytest.MonkeyPatc
     rng = np.random.default_rng(0)
     run = ceiling.adder((rng.random((9, 30)) < 0.3).astype(np.uint8), np.ones((17, 30), np.int8), in_memory)
     assert run() > 0
+
+
+@pytest.mark.skipif(not tiles.available(), reason="this processor has no products of tiles (AMX)")
+def test_products_of_tiles_are_all_made() -> None:
+    """70 rows are three blocks of tiles, the last not full; the sums that were made last are left."""
+    rng = np.random.default_rng(0)
+    spikes, weight = (
+        (rng.random((70, 130)) < 0.3).astype(np.uint8),
+        rng.integers(-128, 127, (40, 130), np.int8),
+    )
+    laid_out, in_tiles = ceiling.in_blocks(spikes), DenseStage.plan(Dense(weight), (130,)).in_tiles
+    room = workshop(in_tiles.shape[1])
+    ceiling.multiply_tiles(laid_out, in_tiles, room)
+    wanted = spikes[64:].astype(np.int64) @ weight[32:].T.astype(np.int64)
+    np.testing.assert_array_equal(room[1][:6, :8], wanted)
+    assert ceiling.multiplier(spikes, weight)() > 0
 
 
 def test_the_largest_cache_counts(tmp_path: Path) -> None:
