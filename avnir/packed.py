@@ -50,3 +50,10 @@ def unpacked(held: Array, shape: Shape) -> Array:
     octets = held.astype("<i8", copy=False).view(np.uint8)
     bits = np.unpackbits(octets, axis=-1, count=math.prod(shape), bitorder="little")
     return bits.reshape(*held.shape[:2], *shape)
+
+
+def same(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
+    """Whether both hold the same arrays by the same names; two packed ones are compared as they are."""
+    if isinstance(one, Packed) and isinstance(other, Packed):
+        one, other = one.held, other.held
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)

@@ -18,10 +18,11 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from avnir.errors import BackendError
 from avnir.hardware.cpu.compiled import compiled
 from avnir.hardware.cpu.dense import DenseStage
 from avnir.hardware.cpu.kernels_dense_tiles import STEPS, Workshop, sum_up, workshop
-from avnir.hardware.cpu.tiles import BYTES, aligned, configure, release
+from avnir.hardware.cpu.tiles import BYTES, aligned, available, configure, release
 from avnir.ir import integer
 from avnir.ir.operation import Array
 
@@ -92,7 +93,12 @@ def multiply_tiles(spikes: Array, weight: Array, room: Workshop) -> None:
 
 
 def multiplier(spikes: Array, weight: Array) -> Callable[[], float]:
-    """A run of the products of all `spikes` `[R, in]` and `weight` int8 `[out, in]`: its seconds."""
+    """A run of the products of all `spikes` `[R, in]` and `weight` int8 `[out, in]`: its seconds.
+
+    BackendError where the processor has no products of tiles.
+    """
+    if not available():
+        raise BackendError("this processor has no products of tiles (AMX)")
     in_tiles = DenseStage.plan(integer.Dense(weight), spikes.shape[1:]).in_tiles
     laid_out, blocks = in_blocks(spikes), in_tiles.shape[1]
     return _timed(

@@ -28,6 +28,7 @@ BESIDE: Mapping[str, tuple[str, ...]] = {
     "dense": (EVENTS, *SIMULATORS),
     "conv": (EVENTS, *SIMULATORS),
     "layer": (EVENTS, *CEILINGS),
+    "sweep": (EVENTS,),
     "single": tuple(peer.name for peer in PEERS if peer.batched),
 }
 """Who runs which program. Who takes samples one by one has run one of `dense`, which is `single`."""

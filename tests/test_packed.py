@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from avnir.ir.operation import Array
-from avnir.packed import WORD, Packed, unpacked, words_of
+from avnir.packed import WORD, Packed, same, unpacked, words_of
 
 
 def packed(spikes: Array) -> Array:
@@ -41,3 +41,14 @@ def test_a_mapping_of_arrays_in_which_messages_are_as_they_are() -> None:
     np.testing.assert_array_equal(both["messages"], messages.reshape(2, 1, 2, 3))
     assert both["spikes"] is both["spikes"]
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(both))["spikes"], spikes)
+
+
+def test_sameness_of_packed_and_plain_arrays() -> None:
+    spikes = np.ones((2, 1, 3), np.uint8)
+    one, two = (Packed({"layer": packed(given)}, {"layer": (3,)}) for given in (spikes, spikes))
+    changed = Packed({"layer": packed(1 - spikes)}, {"layer": (3,)})
+    renamed = Packed({"other": packed(spikes)}, {"other": (3,)})
+    assert same(one, two)
+    assert same(one, {"layer": spikes})
+    assert same({"layer": spikes}, one)
+    assert not any(same(one, other) for other in (changed, renamed, {"layer": 1 - spikes}, {}))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from avnir.speed.contest import Contestant, Entry
     from avnir.speed.machine import Machine
     from avnir.speed.results import Result
-    from avnir.speed.sweeps import Sweep
+    from avnir.speed.sweeps import Point, Sweep
 
 SYSTEM = "s-cmrl"
 PROGRAMS = ("dense", "conv", "layer", "single", SYSTEM)
@@ -73,7 +73,7 @@ def command(
     found = [_result(name, wanted, repeats, quick) for name in PROGRAMS if name in programs or not programs]
     results = [replace(result, full=not quick) for result in found]
     names = [name for name in SWEEPS if name in sweep or "all" in sweep]
-    sweeps = [_swept(name, repeats, quick) for name in names]
+    sweeps = [sweep for name in names for sweep in _swept(name, repeats, quick)]
     if as_json:
         emit(_record(machine, results, sweeps, repeats))
     else:
@@ -161,13 +161,21 @@ def _contest(entry: Entry, others: list[Contestant], absent: dict[str, str], rep
         return contest(entry, session, others, absent, repeats, told)
 
 
-def _swept(name: str, repeats: int, quick: bool) -> Sweep:
-    """One sweep, the engine alone."""
+def _swept(name: str, repeats: int, quick: bool) -> list[Sweep]:
+    """One sweep of the engine, and of the engine event by event where it need not go so."""
+    from avnir.hardware.contestants import entered
+    from avnir.speed.results import EVENTS
     from avnir.speed.sweeps import cases, fitted, point
 
-    sizes = cases(name)[:3] if quick else cases(name)
-    timed = [(size, case, _contest(case.entry, [], {}, repeats)) for size, case in sizes]
-    return fitted(name, [point(size, case, found.timings[0].seconds) for size, case, found in timed])
+    points: dict[str, list[Point]] = {}
+    for size, case in cases(name)[:3] if quick else cases(name):
+        with ExitStack() as stack:
+            others, _ = entered(case, (EVENTS,), stack)
+            found = _contest(case.entry, others, {}, repeats)
+        for timing in found.timings:
+            way = f"{name}, event by event" if timing.name == EVENTS else name
+            points.setdefault(way, []).append(point(size, case, timing.seconds))
+    return [fitted(way, made) for way, made in points.items()]
 
 
 def _record(machine: Machine, results: list[Result], sweeps: list[Sweep], repeats: int) -> dict[str, Any]:

@@ -118,13 +118,16 @@ def test_a_file_without_marks_is_refused_before_anything_runs(run: Run, tmp_path
 
 
 def test_a_sweep(run: Run) -> None:
+    """Event by event too, where the engine need not go so."""
     status, out, _ = run(
         "engine", *QUICK, "--program", "single", "--beside", "none", "--sweep", "batch", "--json"
     )
-    (sweep,) = json.loads(out)["sweeps"]
+    sweeps = json.loads(out)["sweeps"]
     assert status == 0
-    assert [point["size"] for point in sweep["points"]] == [1, 2, 4]
-    assert sweep["r_squared"] <= 1
+    assert [sweep["sweep"] for sweep in sweeps] == ["batch", "batch, event by event"][: 1 + available()]
+    for sweep in sweeps:
+        assert [point["size"] for point in sweep["points"]] == [1, 2, 4]
+        assert sweep["r_squared"] <= 1
 
 
 def test_an_engine_that_differs_gives_no_table(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
