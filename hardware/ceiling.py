@@ -21,7 +21,7 @@ import numpy as np
 from avnir.errors import BackendError
 from avnir.hardware.cpu.compiled import compiled
 from avnir.hardware.cpu.dense import DenseStage
-from avnir.hardware.cpu.kernels_dense_tiles import STEPS, Workshop, sum_up, workshop
+from avnir.hardware.cpu.kernels_dense_tiles import STEPS, Workshop, room_for, sum_up
 from avnir.hardware.cpu.tiles import BYTES, aligned, available, configure, release
 from avnir.ir import integer
 from avnir.ir.operation import Array
@@ -102,7 +102,7 @@ def multiplier(spikes: Array, weight: Array) -> Callable[[], float]:
     in_tiles = DenseStage.plan(integer.Dense(weight), spikes.shape[1:]).in_tiles
     laid_out, blocks = in_blocks(spikes), in_tiles.shape[1]
     return _timed(
-        lambda a, b: multiply_tiles(laid_out[a:b], in_tiles, workshop(blocks)),
+        lambda a, b: multiply_tiles(laid_out[a:b], in_tiles, room_for(blocks)),
         len(laid_out),
     )
 

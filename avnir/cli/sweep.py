@@ -138,17 +138,16 @@ def _measure(job: Job, missing: list[Point], where: Where, lines: Lines, out_pat
 
     if not missing:
         return
-    done = 0
     try:
         with opened_workers(where) as client, counted("points", len(missing)) as advance:
             for _, line in each(client, measured, job, missing):
                 lines.append(line)
-                done += 1
                 advance()
                 yield line
     except KeyboardInterrupt:
         click.echo(
-            f"{done} of {len(missing)} points were measured and are in {out_path}; the same command goes on",
+            f"{lines.added()} of {len(missing)} points were measured and are in {out_path}; "
+            "the same command goes on",
             err=True,
         )
         raise

@@ -28,6 +28,10 @@ class Lines:
     torn: int
     file: BinaryIO
 
+    def added(self) -> int:
+        """How many whole lines the file has gained since it was opened."""
+        return Path(self.file.name).read_bytes().count(b"\n") - len(self.held)
+
     def append(self, record: Record) -> None:
         """Write one more line; when this returns, it is on the disk (else UserError)."""
         try:

@@ -11,7 +11,7 @@ import numpy as np
 from avnir.hardware.cpu import kernels_dense_tiles, tiles
 from avnir.hardware.cpu.density import density, exact_in_float
 from avnir.hardware.cpu.kernels_dense import NARROW, WIDE, add_messages, adding_kernel, driving_kernel
-from avnir.hardware.cpu.kernels_dense_tiles import PAIR, workshop
+from avnir.hardware.cpu.kernels_dense_tiles import PAIR, room_for
 from avnir.hardware.cpu.lif import Registers
 from avnir.hardware.cpu.sent import Sent
 from avnir.ir import integer
@@ -80,7 +80,7 @@ class DenseStage:
             add_messages(x.array, self.tiles, exponent, out)
         elif self._for_tiles(x):
             kernel = kernels_dense_tiles.add_spikes
-            kernel(x.matrix, x.rows, self.in_tiles, exponent, workshop(self.in_tiles.shape[1]), out)
+            kernel(x.matrix, x.rows, self.in_tiles, exponent, room_for(self.in_tiles.shape[1]), out)
         else:
             adding_kernel(self._width)(x.events, x.rows[1], x.rows[3], self.tiles, exponent, out)
         return out
@@ -92,7 +92,7 @@ class DenseStage:
         at_work = (layer.stage.neurons, layer.u, layer.v, sent.rows, sent.pieces)
         if self._for_tiles(x):
             kernel = kernels_dense_tiles.driving_kernel(kind)
-            kernel(x.matrix, x.rows, self.in_tiles, exponent, workshop(self.in_tiles.shape[1]), *at_work)
+            kernel(x.matrix, x.rows, self.in_tiles, exponent, room_for(self.in_tiles.shape[1]), *at_work)
         else:
             driving_kernel(self._width, kind)(x.events, self.tiles, exponent, *at_work)
 

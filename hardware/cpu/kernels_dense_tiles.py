@@ -53,9 +53,11 @@ PAIR = 32
 
 Workshop = tuple[Array, Array, Array]
 """Room for spikes, room for sums, shapes."""
+Layer = tuple[Array, Array, Array, int, int]
+"""`neurons`, u, v, where those of the sample begin, and the rows from one of its steps to the next."""
 
 
-def workshop(blocks: int) -> Workshop:
+def room_for(blocks: int) -> Workshop:
     """Room of a thread, for as many blocks of 64 inputs."""
     spikes = aligned((blocks * STEPS * BYTES,), np.uint8)
     return spikes, aligned((STEPS, OUTPUTS), np.int32), shapes()
@@ -123,6 +125,39 @@ def add_spikes(
     release()
 
 
+@inlined
+def step_wide(
+    sums: Array, k: int, count: int, shift: int, layer: Layer, j: int, sent: Array, r: int, kind: Kind
+) -> None:
+    """Step OUTPUTS neurons from j on through `count` steps, on the sums from row k on.
+
+    They send into row r of `sent` and every so many rows on; their state stays in registers.
+    """
+    neurons, u, v, at, batch = layer
+    arriving = spread(0, OUTPUTS, 32)
+    given = parameters(neurons, j, arriving)
+    current, potential = load_like(u, at + j, arriving), load_like(v, at + j, arriving)
+    for i in range(count):
+        arriving = load(sums, (k + i) * OUTPUTS, OUTPUTS, 32) << shift
+        fires, current, potential = stepped(arriving, current, potential, given, kind)
+        send(fires, sent, r + i * batch, j)
+    store(u, at + j, current)
+    store(v, at + j, potential)
+
+
+@inlined
+def step_rest(
+    sums: Array, k: int, count: int, shift: int, layer: Layer, j: int, sent: Array, r: int, kind: Kind
+) -> None:
+    """The same for the neurons from j on that are fewer, in groups of LANES."""
+    neurons, u, v, at, batch = layer
+    for i in range(count):
+        for here in range(0, v.shape[1] - j, LANES):
+            arriving = load(sums, (k + i) * OUTPUTS + here, LANES, 32) << shift
+            fires = step_here(arriving, neurons, j + here, u, v, at, kind, True)
+            send(fires, sent, r + i * batch, j + here)
+
+
 @cache
 def driving_kernel(kind: Kind) -> Callable[..., None]:
     """The kernel that hands the sums to the neurons at once; see `kernels_lif`."""
@@ -153,31 +188,14 @@ def driving_kernel(kind: Kind) -> Callable[..., None]:
             for here in range(0, size, OUTPUTS):
                 for j in range(here, min(here + OUTPUTS, size), PAIR):
                     sum_up(room, weight, j // PAIR, end - begin > ROWS, sums, (j - here) * 4)
-                start = begin
-                while start < end:
-                    b = start // steps
-                    stop = min(end, (b + 1) * steps)
-                    r = first + start % steps * batch + b
+                for b in range(begin // steps, (end - 1) // steps + 1):
+                    start = max(begin, b * steps)
+                    k, count = start - begin, min(end, (b + 1) * steps) - start
+                    r, layer = first + start % steps * batch + b, (neurons, u, v, b * size, batch)
                     if here + OUTPUTS <= size:
-                        arriving = spread(0, OUTPUTS, 32)
-                        layer = parameters(neurons, here, arriving)
-                        current = load_like(u, b * size + here, arriving)
-                        potential = load_like(v, b * size + here, arriving)
-                        for k in range(start - begin, stop - begin):
-                            arriving = load(sums, k * OUTPUTS, OUTPUTS, 32) << shift
-                            fires, current, potential = stepped(arriving, current, potential, layer, kind)
-                            send(fires, sent, r, here)
-                            r += batch
-                        store(u, b * size + here, current)
-                        store(v, b * size + here, potential)
+                        step_wide(sums, k, count, shift, layer, here, sent, r, kind)
                     else:
-                        for k in range(start - begin, stop - begin):
-                            for j in range(here, size, LANES):
-                                arriving = load(sums, k * OUTPUTS + j - here, LANES, 32) << shift
-                                fires = step_here(arriving, neurons, j, u, v, b * size, kind, True)
-                                send(fires, sent, r, j)
-                            r += batch
-                    start = stop
+                        step_rest(sums, k, count, shift, layer, here, sent, r, kind)
         round_as(before)
         release()
 

@@ -37,7 +37,7 @@ PLANS: Mapping[str, Callable[..., Any]] = {
     "SigmaDelta": DeltaStage.plan_sigma,
 }
 """How the operations that compute are laid out; Input and Output only hand on."""
-CHOOSING = ("Dense",)
+CHOOSING = ("Dense", "Sparse")
 """Those that choose by density, in each block, whether their products are of tiles."""
 FILLING = ("Lif", "Readout", "Relay", "Product", "WindowSum")
 """Those that write what they send where it belongs."""

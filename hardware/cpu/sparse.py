@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 
 import numpy as np
@@ -47,14 +48,17 @@ class SparseStage:
     start: Array
 
     @staticmethod
-    def plan(op: Sparse, shape: Shape) -> Stage:
-        """Lay the synapses out in the fastest way; any input shape is flattened."""
+    def plan(op: Sparse, shape: Shape, tiled: bool = False) -> Stage:
+        """Lay the synapses out in the fastest way; any input shape is flattened.
+
+        `tiled`: see `avnir.hardware.cpu.dense.DenseStage`.
+        """
         if len(op.weight) >= MERGED * np.count_nonzero(np.bincount(op.target)):
             group = groups_of(op)
             core = merged(op, group)
             if len(op.weight) >= MERGED * len(core.weight):
-                return MergedStage.of(group, _fastest(core, 1.0))
-        return _fastest(op, ACTIVE)
+                return MergedStage.of(group, _fastest(core, 1.0, tiled))
+        return _fastest(op, ACTIVE, tiled)
 
     @classmethod
     def of(cls, op: Sparse) -> SparseStage:
@@ -73,18 +77,18 @@ class SparseStage:
         return out
 
 
-def _fastest(op: Sparse, active: float) -> Stage:
+def _fastest(op: Sparse, active: float, tiled: bool) -> Stage:
     """The synapses listed, bundled, or as a Dense, where a share of the inputs is active."""
     outputs, inputs = op.size
     ways: list[tuple[float, Callable[[Sparse], Stage]]] = [
         (active * (inputs * INPUT + len(op.weight) * LISTED), SparseStage.of),
         (fewest_bundles(op) * BUNDLED, BundledStage.of),
-        (active * inputs * max(outputs, ROW) * DENSE, _dense),
+        (active * inputs * max(outputs, ROW) * DENSE, partial(_dense, tiled=tiled)),
     ]
     return min(ways, key=itemgetter(0))[1](op)
 
 
-def _dense(op: Sparse) -> DenseStage:
+def _dense(op: Sparse, tiled: bool) -> DenseStage:
     weight = np.zeros(op.size, np.int8)
     weight[op.target, op.source] = op.weight
-    return DenseStage.plan(Dense(weight, op.exponent), op.size[1:])
+    return DenseStage.plan(Dense(weight, op.exponent), op.size[1:], tiled)

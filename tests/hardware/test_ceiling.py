@@ -10,7 +10,7 @@ import pytest
 from avnir.hardware import ceiling
 from avnir.hardware.cpu import tiles
 from avnir.hardware.cpu.dense import DenseStage
-from avnir.hardware.cpu.kernels_dense_tiles import workshop
+from avnir.hardware.cpu.kernels_dense_tiles import room_for
 from avnir.ir.integer import Dense
 
 
@@ -41,7 +41,7 @@ def test_products_of_tiles_are_all_made() -> None:
         rng.integers(-128, 127, (40, 130), np.int8),
     )
     laid_out, in_tiles = ceiling.in_blocks(spikes), DenseStage.plan(Dense(weight), (130,)).in_tiles
-    room = workshop(in_tiles.shape[1])
+    room = room_for(in_tiles.shape[1])
     ceiling.multiply_tiles(laid_out, in_tiles, room)
     wanted = spikes[64:].astype(np.int64) @ weight[32:].T.astype(np.int64)
     np.testing.assert_array_equal(room[1][:6, :8], wanted)
