@@ -147,7 +147,7 @@ class TiledConvs:
             tiles.aligned((blocks * tiles.ROWS, WIDE), np.int32),
             tiles.shapes((*[rows] * 5, *[columns] * 3), sizes),
             np.empty(max(map(len, self.places)), self.places[0].dtype),
-            np.zeros((frames, words_of(self.channels * self.area) * WORD), np.uint8),
+            tiles.aligned((frames, words_of(self.channels * self.area) * WORD), np.uint8),
         )
 
 
@@ -198,7 +198,7 @@ class _Frame:
         dtype, before = np.uint16 if self.bytes <= 1 << 16 else np.int32, 0
         for shape in self._shapes:
             c, y, x = np.indices(shape).reshape(3, -1)
-            place = np.zeros(words_of(len(c)) * WORD + tiles.BYTES, dtype)
+            place = tiles.aligned((words_of(len(c)) * WORD + tiles.BYTES,), dtype)
             place[: len(c)] = self._at(QUAD * before + c, y + self._op.padding[0], x + self._op.padding[1])
             before += _quads(shape[0])
             yield place

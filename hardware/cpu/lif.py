@@ -16,6 +16,7 @@ from avnir.hardware.cpu.kernels_lif import (
     readout_kernel,
 )
 from avnir.hardware.cpu.sent import Sent
+from avnir.hardware.cpu.tiles import aligned
 from avnir.ir.integer import Lif
 from avnir.ir.integer_graded import Readout
 from avnir.ir.operation import Array, Shape
@@ -84,7 +85,7 @@ class LifStage:
 
     def registers(self, batch: int) -> Registers:
         """u and v at rest."""
-        held = np.zeros(2 * batch * self.size + LANES, np.int32)  # kernels read up to LANES beyond the last
+        held = aligned((2 * batch * self.size + LANES,), np.int32)  # kernels read up to LANES beyond the last
         return Registers(self, *held[:-LANES].reshape(2, batch, self.size))
 
 
@@ -94,7 +95,7 @@ def _in_groups(neurons: Array) -> Array:
     if count % LANES == 0 and np.all(neurons == neurons[:, :1]):
         return np.ascontiguousarray(neurons[:, :LANES], np.int32)
     size = max(2, -(-count // LANES)) * LANES
-    held = np.zeros(len(neurons) * size + LANES, np.int32)  # kernels read up to LANES beyond the last
+    held = aligned((len(neurons) * size + LANES,), np.int32)  # kernels read up to LANES beyond the last
     padded = held[:-LANES].reshape(len(neurons), size)
     padded[THETA] = LIMIT
     padded[:, :count] = neurons
