@@ -153,8 +153,13 @@ def _grouped(named: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
     return groups
 
 
-def checked_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def checked_inputs(
+    graph: Graph, inputs: Mapping[str, Array], unread: Callable[[Array], bool] | None = None
+) -> dict[str, Array]:
     """The inputs as plain arrays `[T, B, *shape]`, in the graph's order, after every check.
+
+    Values of spikes for which `unread` is true are left for whoever reads them, unless there is another
+    problem.
 
     Raises DataError with everything that is wrong: missing or surplus names, shapes, windows of
     different length or batch, or of another length than a sum over the window takes, and values outside what
@@ -166,11 +171,14 @@ def checked_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array
     problems += [f"there is no input {name!r}" for name in arrays.keys() - wanted.keys()]
     for name, node in wanted.items():
         if name in arrays:
-            problems += _array_problems(node, arrays[name])
+            left = unread is not None and not node.op.message_bits and unread(arrays[name])  # type: ignore[attr-defined]
+            problems += _array_problems(node, arrays[name], left)
     heads = {arrays[name].shape[:2] for name in wanted if name in arrays}
     if len(heads) > 1:
         problems.append(f"the inputs have different [T, B]: {', '.join(map(str, sorted(heads)))}")
     problems += _window_problems(graph, {head[0] for head in heads if head})
+    if problems and unread is not None:
+        return checked_inputs(graph, inputs)
     if problems:
         names = ", ".join(
             f"{n.name} [T, B, {', '.join(map(str, graph.shapes[n.name]))}]" for n in graph.inputs
@@ -192,7 +200,7 @@ def _window_problems(graph: Graph, lengths: set[int]) -> list[str]:
     ]
 
 
-def _array_problems(node: Node, array: Array) -> list[str]:
+def _array_problems(node: Node, array: Array, unread: bool) -> list[str]:
     name, shape = node.name, node.op.output_shape(())
     if array.dtype.kind not in "fiub":
         return [f"input {name!r} has dtype {array.dtype}, but must be numbers"]
@@ -206,6 +214,8 @@ def _array_problems(node: Node, array: Array) -> list[str]:
         return []
     if not 0 <= bits <= MAX_MESSAGE_BITS:
         return [f"input {name!r} declares messages of {bits} bits, but the chip has 0 to {MAX_MESSAGE_BITS}"]
+    if unread:
+        return []
     low, high = (0, 1) if bits == 0 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     broken = fractional and bool(np.any(array != np.round(array)))
     unsigned = array.dtype.kind in "ub"

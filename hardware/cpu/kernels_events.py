@@ -79,20 +79,24 @@ def pack_row(spikes: Array, at: int, words: Array, r: int) -> None:
 
 
 @compiled
-def pack(spikes: Array, rows: Rows, words: Array) -> None:
-    """Fill `words`, all of a block, with its `spikes`, uint8 `[T * B, n]`, 0 or 1."""
+def pack(spikes: Array, rows: Rows, words: Array) -> bool:
+    """Fill `words`, all of a block, with its `spikes`, uint8 `[T * B, n]`; whether these were all 0 or 1."""
     first, samples, batch, steps = rows
     inputs = spikes.shape[1]
-    whole = inputs // WORD
+    whole, seen, others = inputs // WORD, spread(0, WORD, 8), 0
     for k in range(samples * steps):
         r = first + k // samples * batch + k % samples
         for w in range(whole):
-            words[k, w] = bits_of(load(spikes, r * inputs + w * WORD, WORD, 8) > 0)
+            values = load(spikes, r * inputs + w * WORD, WORD, 8)
+            seen = seen | values
+            words[k, w] = bits_of(values > 0)
         for w in range(whole, words.shape[1]):
             word = np.int64(0)
             for i in range(whole * WORD, inputs):
-                word |= np.int64(spikes[r, i]) << np.int64(i - whole * WORD)
+                others |= spikes[r, i]
+                word |= np.int64(spikes[r, i] & 1) << np.int64(i - whole * WORD)
             words[k, w] = word
+    return number((seen >> 1) > 0) + number((seen >> 1) < 0) == 0 and others < 2
 
 
 @compiled

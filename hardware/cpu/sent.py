@@ -16,6 +16,10 @@ PROBED = 256
 """Rows of a block in which spikes are counted to estimate its density; a guess never changes a result."""
 
 
+class UnreadableSpikesError(ValueError):
+    """Bytes that are no spikes."""
+
+
 @dataclass
 class Sent:
     """Some steps of some neighbouring samples, `rows` of `matrix`, of `size` neurons.
@@ -56,9 +60,10 @@ class Sent:
         return numbers._packed() if binary else numbers
 
     def _packed(self) -> Sent:
-        """Of spikes in bytes."""
+        """Of spikes in bytes; UnreadableSpikesError where they are other numbers than 0 and 1."""
         words = np.empty((self.count, words_of(self.size)), np.int64)
-        pack(self.matrix, self.rows, words)
+        if not pack(self.matrix, self.rows, words):
+            raise UnreadableSpikesError
         return Sent.alone(words, self.rows[1], self.size)
 
     @property

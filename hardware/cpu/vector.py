@@ -351,6 +351,7 @@ for _symbol, _emitted in (
     (operator.sub, "sub"),
     (operator.mul, "mul"),
     (operator.and_, "and_"),
+    (operator.or_, "or_"),
     (operator.xor, "xor"),
     (operator.lshift, "shl"),
     (operator.rshift, "ashr"),

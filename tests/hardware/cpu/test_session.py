@@ -69,6 +69,22 @@ def test_inputs_are_not_changed_and_runs_start_at_rest() -> None:
         np.testing.assert_array_equal(array, before[name])
 
 
+@pytest.mark.parametrize("value", [2, 128, 255])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_byte_that_is_no_spike_is_refused_wherever_it_is(value: int, place: int) -> None:
+    """The engine sees it when it packs the spikes: in whole words, and in what is left of the last."""
+    program = program_of(
+        ("input", Input((70,)), ""),
+        ("synapses", Dense(np.ones((3, 70), np.int8)), "input"),
+        ("layer", lif((3,)), "synapses"),
+        ("output", Output((3,)), "layer"),
+    )
+    spikes = np.ones((4, 5, 70), np.uint8)
+    spikes[2, 3, place] = value
+    with backend.session(program) as session, pytest.raises(DataError, match=rf"values in \[1, {value}\]"):
+        session.run({"input": spikes})
+
+
 def test_inputs_that_do_not_fit_are_refused() -> None:
     with (
         backend.session(CASES["dense"]().program) as session,
