@@ -22,7 +22,8 @@ DENSE_FROM = 0.15
 measured 0.12 to 0.16 from 512 x 256 to 2048 x 2048 on one AVX-512 core. Adding rows of spikes is faster up to
 a density of 0.8 to 1, so that there is no product of them but one of tiles."""
 TILED_FROM = 0.01
-"""Density from which products of tiles are faster than adding rows of spikes."""
+"""Density from which products of tiles are faster than adding rows of spikes: 512 to 512 neurons, 16 samples
+of 100 steps, took 0.57 ms by rows and 0.58 by tiles at 1 %, 0.63 and 0.58 at 2 %, 2.8 and 0.55 at 50 %."""
 FEWEST_ROWS = 8
 """Rows below which tiles stay too empty."""
 
