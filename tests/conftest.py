@@ -49,7 +49,6 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         (dense, "TILED_FROM"),
         (dense, "FEWEST_ROWS"),
         (conv_tiles, "LEAST_AREA"),
-        (conv_tiles, "LEAST_CHANNELS"),
     ):
         monkeypatch.setattr(place, name, 0)
     return "tiles"

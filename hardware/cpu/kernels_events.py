@@ -31,8 +31,6 @@ LANES = 16
 """Neurons looked at together."""
 WORD = 64
 """See `avnir.packed`."""
-CROWDED = 16
-"""Spikes of a word from which it is faster to squeeze lanes than to take the bits one by one."""
 
 Rows = tuple[int, int, int, int]
 """First row, samples, samples of a step in the matrix, steps."""
@@ -42,13 +40,16 @@ Events = tuple[Array, Array]
 
 @inlined
 def list_word(word: int, first: int, index: Array, count: int) -> int:
-    """Enter the spikes of a word, whose bit 0 is neuron `first`, from `count` on; gives where they end."""
+    """Enter the spikes of a word, whose bit 0 is neuron `first`, from `count` on; gives where they end.
+
+    Of one spike the bit is looked for, of more all lanes are squeezed: 1,600 rows of 1,024 neurons took 24 us
+    where 0.1 % spike, 118 where 1 % do and 118 where 10 % do. Always squeezing took 115 whatever spiked,
+    taking up to 15 bits one by one 26, 136 and 283.
+    """
     found = number(chosen_by(word, WORD, 1))
-    if found < CROWDED:
-        for k in range(found):
-            index[count + k] = first + lowest(word)
-            word &= word - 1
-    else:
+    if found == 1:
+        index[count] = first + lowest(word)
+    elif found > 1:
         places, end = ascending(spread(0, LANES, 32)) + first, count
         for k in range(0, WORD, LANES):
             active = chosen_by(word >> k, LANES, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from avnir.place import place
 from avnir.program import Program
 from avnir.testing.strategies import Window, windows
 from avnir.trace import Trace
+from tests.allocated import peak
 from tests.networks import audio_visual, spikes
 from tests.place.networks import Conv, Dense, Listed, chain
 
@@ -137,16 +137,6 @@ def test_no_more_memory_is_taken_than_was_told(name: str, samples: int) -> None:
     )
     for need, took in zip(needs, taken, strict=True):
         assert took <= need.each * samples + need.once + kept + SMALL
-
-
-def peak(work: Callable[[], object]) -> int:
-    """The most bytes that it takes."""
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def sizes(trace: Trace) -> int:

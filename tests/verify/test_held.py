@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -15,6 +12,7 @@ from avnir.ir.interpret_real import interpret_real
 from avnir.testing.cases import CASES
 from avnir.verify.held import output_bytes, stage_need, trace_bytes
 from avnir.verify.stages import Judging, Stages
+from tests.allocated import peak
 from tests.networks import audio_visual, spikes
 
 SMALL = 256 << 10
@@ -46,13 +44,3 @@ def test_the_sizes_are_those_of_the_arrays(name: str) -> None:
     assert samples * trace_bytes(case.program.graph, steps) == whole
     wide = sum(array.astype(np.int64).nbytes for array in trace.outputs.values())
     assert samples * output_bytes(case.program.graph, steps) == wide
-
-
-def peak(work: Callable[[], object]) -> int:
-    """The most bytes that it takes."""
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
